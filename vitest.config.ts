@@ -1,0 +1,33 @@
+import { defineConfig } from "vitest/config";
+
+/**
+ * Timeouts catch what hangs, they do not judge speed: the longest (whole pictures) takes 8 s on a busy 2-core machine.
+ * Three projects. `fast` needs Node only and is what `npm run check` runs; `real` meets programs of the machine
+ * (dbus-daemon, Mosquitto, Chromium) and whole processes; `packed` builds, packs and installs, so it runs by itself.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        extends: true,
+        test: { name: "fast", include: ["test/**/*.test.ts"], exclude: ["test/real/**"], testTimeout: 30_000 },
+      },
+      {
+        extends: true,
+        test: {
+          name: "real",
+          include: ["test/real/**/*.test.ts"],
+          exclude: ["test/real/packed.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          // Each of these files starts several processes; side by side on two cores they would miss their deadlines.
+          fileParallelism: false,
+        },
+      },
+      {
+        extends: true,
+        test: { name: "packed", include: ["test/real/packed.test.ts"], testTimeout: 60_000, hookTimeout: 180_000 },
+      },
+    ],
+  },
+});
