@@ -1,0 +1,60 @@
+/**
+ * What an offline lock still lets in although a newer policy would not: the exposure (SPEC P8).
+ *
+ * Two policies of one device are compared, the one that the lock is known to hold and the newest signed one. The comparison needs
+ * no clock but the newer policy's own time: what ended before it was made is over.
+ */
+import { equalBytes } from "../base/bytes.ts";
+import type { Grant, LockPolicy, PolicyCredential } from "./policy.ts";
+
+/**
+ * The ids of credentials that `held` may still let in and `newest` does not, or not as widely: gone, no longer active, without
+ * rights, ended earlier, fewer ways in, or with another code or card under the same id. In the order of their ids.
+ */
+export function revokedBetween(held: LockPolicy, newest: LockPolicy): readonly string[] {
+  const newestById = new Map(newest.credentials.map((credential) => [credential.id, credential]));
+  return held.credentials
+    .filter((credential) => mayOpen(held, credential))
+    .filter((credential) => {
+      const now = newestById.get(credential.id);
+      return now === undefined || !mayOpen(newest, now) || isNarrower(held, credential, newest, now);
+    })
+    .map(({ id }) => id);
+}
+
+function mayOpen(policy: LockPolicy, credential: PolicyCredential): boolean {
+  const { state, assigned, rights, usesAllowed } = credential;
+  const isOver = endOf(credential) <= policy.issuedAt;
+  return state === "active" && assigned && !isOver && usesAllowed !== 0 && (policy.rights[rights]?.length ?? 0) > 0;
+}
+
+function isNarrower(held: LockPolicy, before: PolicyCredential, newest: LockPolicy, after: PolicyCredential): boolean {
+  if (!sameLookup(before.keypadLookup, after.keypadLookup)) return true;
+  if (!sameLookup(before.tokenLookup, after.tokenLookup)) return true;
+  if (endOf(after) < endOf(before)) return true;
+  // A phone that was signed out is let in until its certificate ends, or until the lock hears of it.
+  if ((after.certificatesFrom ?? 0) > (before.certificatesFrom ?? 0)) return true;
+  const waysAfter = new Set((newest.rights[after.rights] ?? []).map((grant) => grantText(newest, grant)));
+  return (held.rights[before.rights] ?? []).some((grant) => !waysAfter.has(grantText(held, grant)));
+}
+
+/** When it ends, by its own validity or by a revocation that is known ahead. */
+function endOf({ validUntil, revokedFrom }: PolicyCredential): number {
+  return Math.min(validUntil ?? Number.POSITIVE_INFINITY, revokedFrom ?? Number.POSITIVE_INFINITY);
+}
+
+/** A code that was taken away still opens the lock that holds it; one that was added exposes nobody. */
+function sameLookup(before: Uint8Array | undefined, after: Uint8Array | undefined): boolean {
+  return before === undefined || (after !== undefined && equalBytes(before, after));
+}
+
+/** A grant with what its schedule says, because indexes differ between policies. */
+function grantText(policy: LockPolicy, { schedule, observesHolidays, from, until }: Grant): string {
+  const windows = schedule === undefined ? "any" : policy.schedules[schedule];
+  return JSON.stringify([
+    typeof windows === "object" ? [windows.weekly, windows.dated] : windows,
+    observesHolidays,
+    from,
+    until,
+  ]);
+}

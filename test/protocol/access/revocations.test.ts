@@ -1,0 +1,67 @@
+import { describe, expect, it } from "vitest";
+import { revokedBetween } from "../../../protocol/access/revocations.ts";
+import type { Site } from "../../../protocol/site/site.ts";
+import { after, day, mapleCourt, policyOf, siteOf, start } from "../site/fixtures.ts";
+
+const site = siteOf(mapleCourt);
+const exposed = (changed: Site, now = start) =>
+  revokedBetween(policyOf(site, "lobby-lock").policy, policyOf(changed, "lobby-lock", { version: 2, now }).policy);
+const changeCredential = (id: string, change: object): Site => ({
+  ...site,
+  credentials: site.credentials.map((one) => (one.id === id ? { ...one, ...change } : one)),
+});
+const changePerson = (id: string, change: object): Site => ({
+  ...site,
+  people: site.people.map((one) => (one.id === id ? { ...one, ...change } : one)),
+});
+const changeGroup = (id: string, change: object): Site => ({
+  ...site,
+  accessGroups: site.accessGroups.map((one) => (one.id === id ? { ...one, ...change } : one)),
+});
+
+describe("exposure", () => {
+  it("[P8] the same rules in a newer version expose nobody", () => {
+    expect(exposed(site, after(day))).toEqual([]);
+  });
+
+  it("[P8] a revoked person: every credential that the lock still takes", () => {
+    const people = site.people.map((one) => (one.id === "eve" ? { ...one, revokedAt: start } : one));
+    expect(exposed({ ...site, people })).toEqual(["eve-app", "eve-card"]);
+  });
+
+  it.each([
+    ["lost", changeCredential("alice-code", { state: "lost" }), ["alice-code"]],
+    ["another code", changeCredential("alice-code", { digits: "1111111" }), ["alice-code"]],
+    ["an earlier end", changeCredential("alice-app", { until: after(day) }), ["alice-app"]],
+    ["signed out everywhere", changePerson("alice", { signedOutAt: start }), ["alice-app"]],
+    ["no uses", changeCredential("alice-app", { usesLeft: 0 }), ["alice-app"]],
+    ["out of the group", changeGroup("residents", { members: ["ben"] }), ["alice-app", "alice-code"]],
+    ["out of the user group", { ...site, userGroups: [] }, ["eve-app", "eve-card"]],
+    [
+      "a schedule where there was none",
+      changeGroup("residents", { schedule: "weekdays" }),
+      ["alice-app", "alice-code"],
+    ],
+  ] as const)("[P8] %s", (_, changed, ids) => {
+    expect(exposed(changed)).toEqual(ids);
+  });
+
+  it("[P8] a credential that was added, or a right more, exposes nobody", () => {
+    const added = {
+      id: "alice-card",
+      kind: "keycard" as const,
+      person: "alice",
+      state: "active" as const,
+      token: "04ffffff",
+    };
+    expect(exposed({ ...site, credentials: [...site.credentials, added] })).toEqual([]);
+    expect(exposed(changeGroup("office", { members: ["max", "eve"] }))).toEqual([]);
+  });
+
+  it("[P8] what the lock does not take any more is no exposure", () => {
+    const lost = changeCredential("alice-code", { state: "lost" });
+    const held = policyOf(lost, "lobby-lock").policy;
+    const newest = policyOf({ ...site, credentials: [] }, "lobby-lock", { version: 2 }).policy;
+    expect(revokedBetween(held, newest)).toEqual(["alice-app", "eve-app", "eve-card"]);
+  });
+});
