@@ -1,0 +1,58 @@
+/**
+ * `event`: one or more entries of a device's log, oldest first. An event is named (device, boot count, sequence);
+ * the sequence goes on across boots. `at` says what the device's clock showed and never orders. No doorcode, key or
+ * PIN has a field here. Source: SPEC M5-M7; PROTOCOL parts 2 and 6.
+ */
+import { z } from "zod";
+import { reasonCodes, warningCodes } from "../../access/reasons.ts";
+import { versioned } from "../payload.ts";
+import { base64Field, clockQuality, deviceId, entityId, text, uint32, unixTime } from "./fields.ts";
+
+export const eventKinds = [
+  "access-granted",
+  "access-denied",
+  "policy-committed",
+  "clock-set",
+  "boot",
+  "log-gap",
+  "scan",
+] as const;
+export type EventKind = (typeof eventKinds)[number];
+
+/** Most events in one message: 64 events of 500 bytes stay under 32 KiB, which small brokers still take. */
+export const EVENT_BATCH_LIMIT = 64;
+
+export const eventSchema = z.strictObject({
+  boot: uint32,
+  sequence: uint32,
+  at: z.strictObject({ unixSeconds: unixTime.nullable(), quality: clockQuality }),
+  kind: z.enum(eventKinds),
+  person: entityId.optional(),
+  credential: entityId.optional(),
+  credentialType: text(32).optional(),
+  /** The primary reason of a denial; absent where the firmware reports none. */
+  reason: z.enum(reasonCodes).optional(),
+  /** Written by the gateway where the device's firmware is too old to report reasons: upstream never guesses. Row 89. */
+  reasonAbsent: z.literal("not reported by this firmware").optional(),
+  /** All that failed, in the documented order. */
+  failedChecks: z.array(z.enum(reasonCodes)).max(32).optional(),
+  warnings: z.array(z.enum(warningCodes)).max(8).optional(),
+  /** The vendor's text as the device shows it. */
+  detail: text(120).optional(),
+  /** 32-bit tag of an entry that matched nothing, eight hex digits; only the authority can tell what it was. */
+  entryTag: z
+    .string()
+    .regex(/^[0-9a-f]{8}$/)
+    .optional(),
+  /** The entry as the lock chained it, so that the authority can check the chain. */
+  raw: base64Field(512).optional(),
+  /** Facts of `policy-committed`, `clock-set` and `log-gap`. */
+  facts: z.record(text(32), z.number()).optional(),
+});
+export type DeviceEvent = z.output<typeof eventSchema>;
+
+export const eventBatchSchema = versioned({
+  device: deviceId,
+  events: z.array(eventSchema).min(1).max(EVENT_BATCH_LIMIT),
+});
+export type EventBatch = z.output<typeof eventBatchSchema>;
