@@ -1,0 +1,170 @@
+/**
+ * Takes what the site's networked devices say. An event is on disk before this returns, and only then is it acknowledged and
+ * receipted; a payload at fault is dropped with its name and a count, acknowledged to MQTT so that it does not come again and
+ * again, and covered by no receipt, so that the device keeps what it meant to say. SPEC B1-B6.
+ */
+import type { Result } from "../../protocol/base/result.ts";
+import type { DeviceId } from "../../protocol/base/units.ts";
+import { type Birth, birthSchema } from "../../protocol/wire/messages/birth.ts";
+import { type EventBatch, eventBatchSchema } from "../../protocol/wire/messages/event.ts";
+import { type Health, healthSchema } from "../../protocol/wire/messages/health.ts";
+import { receiptSchema } from "../../protocol/wire/messages/receipt.ts";
+import { type DeviceState, stateSchema } from "../../protocol/wire/messages/state.ts";
+import { formatPayload, type PayloadFault, parsePayload } from "../../protocol/wire/payload.ts";
+import { type DeviceTable, emptyHealth, secondsOf } from "../devices.ts";
+import { judgeDevice, withReasonAbsent } from "../health.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Log } from "../ports/log.ts";
+import type { BrokerRefusal, IntakeChannel, SiteIntake } from "../ports/site-broker.ts";
+import type { Store } from "../ports/store.ts";
+import { coverageToReceipt } from "../store/coverage.ts";
+import { eventToStored } from "../store/event-body.ts";
+
+export interface IntakeOptions {
+  readonly store: Store;
+  readonly table: DeviceTable;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Tells a device how far its events are on disk. */
+  readonly sendReceipt: (device: DeviceId, payload: string) => void;
+  readonly onStored: (device: DeviceId, first: number, last: number) => void;
+  /** A device's words changed. */
+  readonly onWords: (device: DeviceId) => void;
+}
+
+type IntakeFault = PayloadFault | { readonly code: "another-device"; readonly named: string };
+
+export class Intake implements SiteIntake {
+  readonly #options: IntakeOptions;
+  readonly #refusedByCode = new Map<string, number>();
+  /** When what was last logged, so that a peer that is refused all day fills neither the log nor this. */
+  readonly #loggedAtMs = new Map<string, number>();
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+  }
+
+  /** How often what was refused, by the name of its fault. */
+  refused(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#refusedByCode);
+  }
+
+  admits(device: DeviceId): boolean {
+    return this.#options.table.device(device)?.network === "mqtt";
+  }
+
+  async take(device: DeviceId, channel: IntakeChannel, payload: Uint8Array): Promise<void> {
+    switch (channel) {
+      case "event":
+        return this.#accept(device, channel, parsePayload(eventBatchSchema, payload), (batch) => this.#events(batch));
+      case "birth":
+        return this.#accept(device, channel, parsePayload(birthSchema, payload), (birth) => this.#birth(birth));
+      case "state":
+        return this.#accept(device, channel, parsePayload(stateSchema, payload), (state) => this.#state(state));
+      case "health":
+        return this.#accept(device, channel, parsePayload(healthSchema, payload), (health) => this.#health(health));
+    }
+  }
+
+  /** The device is connected and so was heard, whatever it had to say. */
+  heard(device: DeviceId): Promise<void> {
+    return this.#heard(device, {});
+  }
+
+  refuse(refusal: BrokerRefusal): void {
+    this.#count(refusal.code);
+    if (this.#isNews(`${refusal.client ?? ""} ${refusal.code}`)) {
+      this.#options.log.warn({ ...refusal }, "refused at the broker");
+    }
+  }
+
+  async #accept<Message extends { readonly device: DeviceId }>(
+    device: DeviceId,
+    channel: IntakeChannel,
+    read: Result<Message, PayloadFault>,
+    accept: (message: Message) => Promise<void>,
+  ): Promise<void> {
+    if (!read.ok) return this.#drop(device, channel, read.fault);
+    // SPEC B2: who speaks is who is connected, whatever the payload says.
+    if (read.value.device !== device) {
+      return this.#drop(device, channel, { code: "another-device", named: read.value.device });
+    }
+    await accept(read.value);
+  }
+
+  async #events(batch: EventBatch): Promise<void> {
+    const { store, table, clock, onStored, sendReceipt } = this.#options;
+    const { device } = batch;
+    const known = table.device(device);
+    const judgement = known === undefined ? undefined : judgeDevice(known, table.words(device));
+    const events = batch.events.map((event) => eventToStored(withReasonAbsent(event, judgement)));
+    const { coverage, stored } = await store.appendEvents({ device, receivedAtMs: clock.nowMs(), events });
+    const sequences = events.map(({ sequence }) => sequence);
+    if (stored > 0) onStored(device, Math.min(...sequences), Math.max(...sequences));
+    sendReceipt(device, formatPayload(receiptSchema, { v: 1, device, ...coverageToReceipt(coverage) }));
+    await this.#heard(device, {});
+  }
+
+  async #birth(birth: Birth): Promise<void> {
+    const { table, clock } = this.#options;
+    const at = secondsOf(clock.nowMs());
+    const health = table.words(birth.device).health ?? emptyHealth(birth.device, at);
+    const firmware = birth.firmware === null ? health.firmware : { version: birth.firmware, at };
+    await this.#heard(birth.device, { birth, health: { ...health, firmware, bootCount: birth.bootCount } });
+  }
+
+  async #health(health: Health): Promise<void> {
+    const before = this.#options.table.words(health.device).health;
+    // A device that leaves its firmware out of its health has said it in its birth.
+    await this.#heard(health.device, { health: { ...health, firmware: health.firmware ?? before?.firmware ?? null } });
+  }
+
+  async #state(state: DeviceState): Promise<void> {
+    const { table, onWords } = this.#options;
+    if (state.online) return this.#heard(state.device, { state });
+    // A last will, or a leave: it was not heard now, it was last heard when it was last heard.
+    const heardAt = table.words(state.device).state?.heardAt ?? null;
+    await table.keep(state.device, { state: { ...state, heardAt } });
+    onWords(state.device);
+  }
+
+  /** Keeps the words. The time of hearing alone goes to disk once a minute, so that a talkative device does not wear it out. */
+  async #heard(device: DeviceId, words: Parameters<DeviceTable["keep"]>[1]): Promise<void> {
+    const { table, clock, onWords } = this.#options;
+    const before = table.words(device).state;
+    const heardAt = secondsOf(clock.nowMs());
+    const fresh = before?.online === true && heardAt - (before.heardAt ?? 0) < HEARD_STEP_SECONDS;
+    if (fresh && Object.keys(words).length === 0) return;
+    await table.keep(device, { ...words, state: { v: 1, device, online: true, heardAt } });
+    onWords(device);
+  }
+
+  #drop(device: DeviceId, channel: IntakeChannel, fault: IntakeFault): void {
+    this.#count(fault.code);
+    if (!this.#isNews(`${device} ${channel} ${fault.code}`)) return;
+    this.#options.log.warn({ device, channel, code: fault.code, where: whereOf(fault) }, "refused a payload");
+  }
+
+  #isNews(what: string): boolean {
+    const now = this.#options.clock.monotonicMs();
+    const before = this.#loggedAtMs.get(what);
+    if (before !== undefined && now - before < SAME_REFUSAL_MS) return false;
+    if (this.#loggedAtMs.size >= REFUSALS_REMEMBERED) this.#loggedAtMs.clear();
+    this.#loggedAtMs.set(what, now);
+    return true;
+  }
+
+  #count(code: string): void {
+    this.#refusedByCode.set(code, (this.#refusedByCode.get(code) ?? 0) + 1);
+  }
+}
+
+/** Where in the message, never what stood there: a path is cut short, because a peer may choose its keys. */
+function whereOf(fault: IntakeFault): string | undefined {
+  return fault.code === "payload-bad-shape" ? fault.path.slice(0, 48) : undefined;
+}
+
+const HEARD_STEP_SECONDS = 60;
+/** The same refusal of the same peer is logged once in this time; the counts go on. */
+const SAME_REFUSAL_MS = 60_000;
+const REFUSALS_REMEMBERED = 512;

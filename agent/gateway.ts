@@ -1,0 +1,385 @@
+/**
+ * The site's one loop. It listens for locks, decides whom to visit, visits one at a time, and says upstream what changed. What
+ * a peer did wrong comes to it as a value; a radio or a link that is broken is a state that it waits out; a broken store ends
+ * it, because nothing may be acknowledged any more. SPEC G1.
+ */
+import type { DeviceId, MonotonicMs, UnixMs } from "../protocol/base/units.ts";
+import { type Advertisement, decodeAdvertisement } from "../protocol/wire/advertisement.ts";
+import {
+  announceAll,
+  announceDevice,
+  announceExposure,
+  announceGateway,
+  type GatewaySelf,
+  goodbyeOf,
+} from "./announce.ts";
+import { pause } from "./base/deadline.ts";
+import { Intake } from "./broker/intake.ts";
+import { DeviceTable, type SiteDevice } from "./devices.ts";
+import type { Clock } from "./ports/clock.ts";
+import type { Log } from "./ports/log.ts";
+import { type Radio, RadioError, type Sighting } from "./ports/radio.ts";
+import type { Random } from "./ports/random.ts";
+import type { SiteBroker } from "./ports/site-broker.ts";
+import type { Store } from "./ports/store.ts";
+import type { UpstreamTransport } from "./ports/upstream.ts";
+import type { RunVisit } from "./ports/visit.ts";
+import { type Exposure, findExposures } from "./sync/exposure.ts";
+import { chooseVisit, type LockCandidate, type ScheduleRules, type VisitReason } from "./sync/schedule.ts";
+import { type SyncAnswer, Visits } from "./sync/visits.ts";
+import type { BackoffRules } from "./upstream/backoff.ts";
+import { Upstream } from "./upstream/upstream.ts";
+
+export interface GatewayOptions {
+  readonly self: GatewaySelf;
+  readonly store: Store;
+  readonly radio: Radio;
+  readonly runVisit: RunVisit;
+  readonly transport: UpstreamTransport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly courierPrivateKey: Uint8Array;
+  readonly backoff: BackoffRules;
+  readonly schedule: ScheduleRules;
+  readonly healthIntervalMs: number;
+  /** Heard once: the store is broken, and the process must end. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+export interface RadioStatus {
+  /** Null: not used yet, so nobody knows. */
+  readonly working: boolean | null;
+  /** The code of the RadioError that keeps it from working. */
+  readonly fault: string | null;
+  readonly sinceMs: UnixMs;
+}
+
+interface Seen {
+  readonly atMs: MonotonicMs;
+  readonly rssi: number;
+  readonly advertisement: Advertisement;
+}
+
+interface Asked {
+  readonly answer: Promise<SyncAnswer>;
+  readonly settle: (answer: SyncAnswer) => void;
+}
+
+export class Gateway {
+  readonly self: GatewaySelf;
+  readonly table: DeviceTable;
+  readonly visits: Visits;
+  readonly upstream: Upstream;
+  readonly intake: Intake;
+  readonly #options: GatewayOptions;
+  readonly #stop = new AbortController();
+  readonly #seenById = new Map<DeviceId, Seen>();
+  readonly #askedById = new Map<DeviceId, Asked>();
+  /** Aborted to make the radio loop look again at once: somebody asked, or something newer came. */
+  #wake = new AbortController();
+  #broker: SiteBroker | undefined;
+  #exposures: readonly Exposure[] = [];
+  #exposuresSaid = "";
+  #radioStatus: RadioStatus;
+  #cancelTick: () => void = () => undefined;
+  #running: Promise<unknown> = Promise.resolve();
+
+  constructor(options: GatewayOptions) {
+    const { self, store, clock, random, log } = options;
+    this.#options = options;
+    this.self = self;
+    this.table = new DeviceTable(store, self.gateway);
+    this.#radioStatus = { working: null, fault: null, sinceMs: clock.nowMs() };
+    this.upstream = new Upstream({
+      site: self.site,
+      gateway: self.gateway,
+      transport: options.transport,
+      store,
+      clock,
+      random,
+      log,
+      backoff: options.backoff,
+      onDesired: (device, payload) => this.#desired(device, payload),
+      onStoreError: (error) => this.#fatal(error),
+    });
+    const onStored = (device: DeviceId, first: number, last: number): void =>
+      this.upstream.eventsStored(device, first, last);
+    this.intake = new Intake({
+      store,
+      table: this.table,
+      clock,
+      log,
+      sendReceipt: (device, payload) => this.#broker?.publish({ site: self.site, device, channel: "receipt" }, payload),
+      onStored,
+      onWords: (device) => this.#announce(device),
+    });
+    this.visits = new Visits({
+      store,
+      table: this.table,
+      clock,
+      random,
+      log,
+      radio: options.radio,
+      runVisit: options.runVisit,
+      courierPrivateKey: options.courierPrivateKey,
+      gateway: self.gateway,
+      askTime: (device, nonce) => this.upstream.askTime(device, nonce),
+      onStored,
+    });
+  }
+
+  /** Reads what the last run knew. */
+  async load(): Promise<void> {
+    await this.table.load(this.#options.log);
+    await this.visits.load();
+  }
+
+  /** Begins to work; `broker` is where devices hear their receipts. */
+  start(broker: SiteBroker): void {
+    this.#broker = broker;
+    this.#announceAll();
+    this.#reckonExposures();
+    this.#scheduleTick();
+    this.#running = Promise.all([this.upstream.run(), this.#radioLoop()]);
+    this.#running.catch((error: unknown) => this.#fatal(error));
+  }
+
+  /** Ends every loop; fulfilled when nothing of it runs any more. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#cancelTick();
+    this.#wakeRadio();
+    for (const [device, asked] of this.#askedById) asked.settle({ device, fault: { code: "stopping" } });
+    this.#askedById.clear();
+    const { radio, clock } = this.#options;
+    await Promise.all([radio.close(), this.upstream.close(goodbyeOf(this.self, clock.nowMs()))]);
+    await this.#running.catch(() => undefined);
+  }
+
+  /** Somebody wants this lock visited now. Two who want the same get the same visit. */
+  requestSync(device: DeviceId): Promise<SyncAnswer> {
+    const waiting = this.#askedById.get(device);
+    if (waiting !== undefined) return waiting.answer;
+    const known = this.table.device(device);
+    if (known === undefined) return Promise.resolve({ device, fault: { code: "unknown-device" } });
+    if (known.network !== "ble") return Promise.resolve({ device, fault: { code: "not-a-ble-lock" } });
+    if (this.#stop.signal.aborted) return Promise.resolve({ device, fault: { code: "stopping" } });
+    const { promise, resolve } = Promise.withResolvers<SyncAnswer>();
+    this.#askedById.set(device, { answer: promise, settle: resolve });
+    this.#wakeRadio();
+    return promise;
+  }
+
+  exposures(): readonly Exposure[] {
+    return this.#exposures;
+  }
+
+  radioStatus(): RadioStatus {
+    return this.#radioStatus;
+  }
+
+  brokerPort(): number | null {
+    return this.#broker?.port ?? null;
+  }
+
+  brokerConnected(): readonly DeviceId[] {
+    return this.#broker?.connected() ?? [];
+  }
+
+  /** Listen, choose, visit, again. */
+  async #radioLoop(): Promise<void> {
+    const { clock, schedule } = this.#options;
+    let failures = 0;
+    while (!this.#stop.signal.aborted) {
+      const chosen = this.#chooseVisit();
+      if (chosen !== undefined) {
+        await this.#visit(chosen.device, chosen.reason);
+        continue;
+      }
+      this.#wake = new AbortController();
+      if (!this.#hasLocks() || !schedule.automatic) {
+        await pause(clock, IDLE_MS, this.#wake.signal);
+        continue;
+      }
+      failures = (await this.#scan()) ? 0 : failures + 1;
+      if (this.#chooseVisit() !== undefined) continue;
+      const restMs = failures === 0 ? SCAN_REST_MS : Math.min(RADIO_RETRY_MS * failures, RADIO_RETRY_CAP_MS);
+      await pause(clock, restMs, this.#wake.signal);
+    }
+  }
+
+  #chooseVisit(): ReturnType<typeof chooseVisit> {
+    const { clock, schedule } = this.#options;
+    return chooseVisit(this.#candidates(), clock.monotonicMs(), schedule);
+  }
+
+  async #visit(device: DeviceId, reason: VisitReason): Promise<void> {
+    this.#options.log.info({ device, reason }, "a visit is due");
+    const answer = await this.visits.visit(device);
+    // What was heard before the visit is about the lock as it was.
+    this.#seenById.delete(device);
+    this.#askedById.get(device)?.settle(answer);
+    this.#askedById.delete(device);
+    this.#noteRadioOf(answer);
+    this.#announce(device);
+    // Said again after each visit even if nothing changed, so that its age upstream is the age of the last look.
+    this.#exposuresSaid = "";
+    this.#reckonExposures();
+  }
+
+  /** False: the radio does not work at the moment. */
+  async #scan(): Promise<boolean> {
+    const { radio } = this.#options;
+    const enough = (sightings: readonly Sighting[]): boolean => {
+      this.#noteSightings(sightings);
+      return this.#chooseVisit() !== undefined;
+    };
+    try {
+      this.#noteSightings(await radio.scan({ durationMs: SCAN_MS, signal: this.#wake.signal, enough }));
+      this.#noteRadio(null);
+      return true;
+    } catch (error) {
+      if (!(error instanceof RadioError)) throw error;
+      if (!this.#stop.signal.aborted) this.#noteRadio(error.code);
+      return false;
+    }
+  }
+
+  #noteSightings(sightings: readonly Sighting[]): void {
+    const atMs = this.#options.clock.monotonicMs();
+    const locks = this.#locks();
+    for (const { address, rssi, advertisement } of sightings) {
+      const lock = locks.find((known) => known.address === address);
+      const read = decodeAdvertisement(advertisement);
+      if (lock !== undefined && read.ok) this.#seenById.set(lock.id, { atMs, rssi, advertisement: read.value });
+    }
+  }
+
+  /** What a visit says of the radio itself: a lost link is the lock's or the air's fault, a missing bus is not. */
+  #noteRadioOf(answer: SyncAnswer): void {
+    if (!("fault" in answer)) return this.#noteRadio(null);
+    const { code, reason = "" } = answer.fault;
+    if (code === "radio" && radioFaults.has(reason)) this.#noteRadio(reason);
+  }
+
+  /** Says once, and not every few seconds, that the radio stopped or came back. */
+  #noteRadio(fault: string | null): void {
+    const before = this.#radioStatus;
+    if (before.working === (fault === null) && fault === before.fault) return;
+    const { log, clock } = this.#options;
+    this.#radioStatus = { working: fault === null, fault, sinceMs: clock.nowMs() };
+    if (fault === null) log.info({}, "the radio works");
+    else log.warn({ fault }, "the radio does not work; locks cannot be visited until it does");
+  }
+
+  #candidates(): readonly LockCandidate[] {
+    const exposed = new Set<string>(this.#exposures.map(({ device }) => device));
+    return this.#locks().map(({ id }) => ({
+      device: id,
+      asked: this.#askedById.has(id),
+      desired: this.table.lockDesired(id)?.policy ?? null,
+      holds: this.table.words(id).reported?.policy ?? null,
+      exposed: exposed.has(id),
+      seen: this.#seenById.get(id) ?? null,
+      visitedAtMs: this.visits.visitedAtMs(id),
+      failures: this.visits.record(id).failures,
+    }));
+  }
+
+  async #desired(device: DeviceId, payload: Uint8Array): Promise<void> {
+    const { log, clock } = this.#options;
+    const taken = await this.table.takeDesired(device, payload, clock.nowMs());
+    if (!taken.ok) {
+      const where = taken.fault.code === "payload-bad-shape" ? taken.fault.path.slice(0, 64) : undefined;
+      log.warn({ device, code: taken.fault.code, where }, "refused a desired document");
+      return;
+    }
+    log.info({ device, kind: taken.value }, "took a desired document");
+    if (taken.value === "lock") await this.visits.notePending(device);
+    if (taken.value === "gateway") {
+      this.#dropStrangers();
+      this.#announceAll();
+    } else this.#announce(device);
+    this.#reckonExposures();
+    this.#wakeRadio();
+  }
+
+  /** Devices that the authority took away are not heard any more. */
+  #dropStrangers(): void {
+    for (const device of this.brokerConnected()) {
+      if (!this.intake.admits(device)) this.#broker?.disconnect(device);
+    }
+  }
+
+  #reckonExposures(): void {
+    const known = this.table.locksDesired().filter(({ device }) => this.table.device(device) !== undefined);
+    this.#exposures = findExposures(known, (device) => this.table.words(device).reported?.policy ?? null);
+    const said = JSON.stringify(this.#exposures);
+    if (said === this.#exposuresSaid) return;
+    this.#exposuresSaid = said;
+    announceExposure(this.self, this.#exposures, this.#options.clock.nowMs(), this.#retain);
+  }
+
+  #announce(id: DeviceId): void {
+    const device = this.table.device(id);
+    if (device === undefined) return;
+    announceDevice(this.self, device, this.table.words(id), this.#options.clock.nowMs(), this.#retain);
+  }
+
+  #announceAll(): void {
+    announceAll(this.self, this.table, this.#options.clock.nowMs(), this.#retain);
+  }
+
+  readonly #retain = (topic: Parameters<Upstream["retain"]>[0], payload: string): void =>
+    this.upstream.retain(topic, payload);
+
+  /** Ages grow although nothing happens: everything is said again at an interval. */
+  #scheduleTick(): void {
+    this.#cancelTick = this.#options.clock.after(this.#options.healthIntervalMs, () => {
+      this.#tick().catch((error: unknown) => this.#fatal(error));
+    });
+  }
+
+  async #tick(): Promise<void> {
+    // MQTT's own keep-alive says that a connected device is there, also when it has nothing to say.
+    for (const device of this.brokerConnected()) await this.intake.heard(device);
+    announceGateway(this.self, this.#options.clock.nowMs(), this.#retain);
+    for (const device of this.table.devices()) this.#announce(device.id);
+    if (!this.#stop.signal.aborted) this.#scheduleTick();
+  }
+
+  #locks(): readonly SiteDevice[] {
+    return this.table.devices().filter(({ network }) => network === "ble");
+  }
+
+  #hasLocks(): boolean {
+    return this.#locks().some(({ address }) => address !== undefined);
+  }
+
+  #wakeRadio(): void {
+    this.#wake.abort();
+  }
+
+  #fatal(error: unknown): void {
+    if (this.#stop.signal.aborted) return;
+    this.#stop.abort();
+    this.#options.onFatal(error);
+  }
+}
+
+/** Codes of a RadioError that are about this machine and not about one lock. */
+const radioFaults: ReadonlySet<string> = new Set([
+  "no-bus",
+  "no-bluetooth",
+  "no-adapter",
+  "adapter-off",
+  "access-denied",
+]);
+/** BLE locks advertise at least every 2 s; four seconds hear all that are in reach. */
+const SCAN_MS = 4_000;
+/** Between two scans the adapter is free for others on this machine. */
+const SCAN_REST_MS = 1_000;
+const IDLE_MS = 60_000;
+const RADIO_RETRY_MS = 2_000;
+const RADIO_RETRY_CAP_MS = 60_000;

@@ -1,0 +1,55 @@
+/**
+ * What the gateway makes of a device's words: is it there, what does its firmware say, what goes upstream about it.
+ * Nothing is guessed: what is not known is null, and everything known carries its age. Rows 84-89 and 131.
+ */
+import type { UnixSeconds } from "../protocol/base/units.ts";
+import { modelNames } from "../protocol/firmware/models.ts";
+import { type FirmwareJudgement, judgeFirmware, reportsReason } from "../protocol/firmware/version.ts";
+import type { DeviceEvent } from "../protocol/wire/messages/event.ts";
+import type { Health } from "../protocol/wire/messages/health.ts";
+import type { DeviceState } from "../protocol/wire/messages/state.ts";
+import { type DeviceWords, emptyHealth, type SiteDevice } from "./devices.ts";
+
+/** A firmware's verdict; undefined for a model that this version of doorlink has no line for. */
+export function judgeDevice(device: SiteDevice, words: DeviceWords): FirmwareJudgement | undefined {
+  const model = modelNames.find((name) => name === device.model);
+  if (model === undefined) return undefined;
+  return judgeFirmware(model, words.health?.firmware?.version);
+}
+
+/** The health that goes upstream: the device's own words and this gateway's verdict. SPEC G7. */
+export function healthUpstream(device: SiteDevice, words: DeviceWords, now: UnixSeconds): Health {
+  const health = words.health ?? emptyHealth(device.id, now);
+  return { ...health, firmwareVerdict: judgeDevice(device, words)?.verdict ?? "unknown", at: now };
+}
+
+/**
+ * Is the device there? A networked one is while it is connected and not silent; a lock that is visited is by its own latest report;
+ * a passive panel never speaks, so it is never online. SPEC G6.
+ */
+export function stateUpstream(device: SiteDevice, words: DeviceWords, now: UnixSeconds): DeviceState {
+  const heardAt = words.state?.heardAt ?? null;
+  return { v: 1, device: device.id, online: isOnline(device, words, now), heardAt };
+}
+
+function isOnline(device: SiteDevice, words: DeviceWords, now: UnixSeconds): boolean {
+  const heardAt = words.state?.heardAt ?? null;
+  if (heardAt === null || device.network === "passive") return false;
+  if (device.network === "mqtt") return words.state?.online === true && now - heardAt <= POWERED_SILENCE_SECONDS;
+  return now - heardAt <= BATTERY_SILENCE_SECONDS;
+}
+
+/**
+ * Row 89: a denial without a reason says why it has none, if the firmware is one that reports none. Upstream never guesses, and
+ * neither does this: a reason is never made up.
+ */
+export function withReasonAbsent(event: DeviceEvent, judgement: FirmwareJudgement | undefined): DeviceEvent {
+  if (event.kind !== "access-denied" || event.reason !== undefined || event.reasonAbsent !== undefined) return event;
+  if (judgement === undefined || reportsReason(judgement) === "reported") return event;
+  return { ...event, reasonAbsent: "not reported by this firmware" };
+}
+
+/** A powered device says something at least every 5 minutes. */
+export const POWERED_SILENCE_SECONDS = 10 * 60;
+/** A battery device is heard at least once a day, and an hour more. */
+export const BATTERY_SILENCE_SECONDS = 25 * 3600;

@@ -1,0 +1,157 @@
+/** The gateway's knowledge as its API shows it. Looks and computes; changes nothing. */
+import type { DeviceId } from "../../protocol/base/units.ts";
+import type { PanelDesired } from "../../protocol/wire/messages/desired.ts";
+import type { SyncState } from "../../protocol/wire/messages/reported.ts";
+import { type SiteDevice, secondsOf } from "../devices.ts";
+import type { Gateway } from "../gateway.ts";
+import { judgeDevice, stateUpstream } from "../health.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { LoggedEvent, Store } from "../ports/store.ts";
+import { bodyToWire } from "../store/event-body.ts";
+import type { Exposure } from "../sync/exposure.ts";
+import type { VisitRecord } from "../sync/visit-record.ts";
+import type { DeviceView, ExposureView, LogEntryView, StatusView } from "./views.ts";
+
+export interface Described {
+  readonly gateway: Gateway;
+  readonly store: Store;
+  readonly clock: Clock;
+}
+
+export async function describeStatus({ gateway, store, clock }: Described): Promise<StatusView> {
+  const { self, upstream } = gateway;
+  const now = secondsOf(clock.nowMs());
+  const outboxDepth = (await store.outbox()).reduce((sum, { depth }) => sum + depth, 0);
+  const { connected, sinceMs, attempts, lastFault } = upstream.status();
+  const radio = gateway.radioStatus();
+  return {
+    gateway: self.gateway,
+    version: self.version,
+    at: now,
+    uptimeSeconds: now - secondsOf(self.startedAtMs),
+    site: gateway.table.gateway?.site ?? null,
+    upstream: { connected, since: secondsOf(sinceMs), attempts, lastFault, outboxDepth },
+    broker: {
+      port: gateway.brokerPort(),
+      connected: [...gateway.brokerConnected()].sort(),
+      refused: { ...gateway.intake.refused() },
+    },
+    radio: { working: radio.working, fault: radio.fault, since: secondsOf(radio.sinceMs) },
+    devices: gateway.table.devices().map((device) => describeDevice({ gateway, clock }, device)),
+  };
+}
+
+export function describeExposures({ gateway, clock }: Omit<Described, "store">): ExposureView[] {
+  return gateway.exposures().map((exposure) => describeExposure({ gateway, clock }, exposure));
+}
+
+export function describePanels({ gateway, clock }: Omit<Described, "store">) {
+  return gateway.table.panelsDesired().map((panel) => {
+    // After a start without a link nobody has confirmed the list yet: its age is then that of the rotation.
+    const listedAtMs = gateway.table.desiredAtMs(panel.device) ?? panel.at * 1000;
+    return { ...describePanel(panel), listedAtMs, ageMs: Math.max(0, clock.nowMs() - listedAtMs) };
+  });
+}
+
+function describePanel(panel: PanelDesired) {
+  return {
+    panel: panel.device,
+    panelNumber: panel.panelNumber,
+    doorName: panel.doorName,
+    epoch: panel.rotation,
+    current: panel.current,
+    retired: [...panel.retired],
+  };
+}
+
+export async function describeLog({ gateway, store }: Described, limit: number): Promise<LogEntryView[]> {
+  return (await store.readLog(limit)).map((logged) => describeLogEntry(gateway, logged));
+}
+
+function describeDevice({ gateway, clock }: Omit<Described, "store">, device: SiteDevice): DeviceView {
+  const { id, model, door, doorName, network } = device;
+  const words = gateway.table.words(id);
+  const { health, reported } = words;
+  const now = secondsOf(clock.nowMs());
+  const age = (at: number | null | undefined): number | null => (at === null || at === undefined ? null : now - at);
+  const record = gateway.visits.record(id);
+  const judgement = judgeDevice(device, words);
+  const lastSyncAt = health?.lastSyncAt ?? null;
+  const heardAt = words.state?.heardAt ?? null;
+  return {
+    device: id,
+    model,
+    door,
+    doorName,
+    network,
+    online: network === "passive" ? null : stateUpstream(device, words, now).online,
+    heardAt,
+    heardAgeSeconds: age(heardAt),
+    syncState: network === "ble" ? syncStateOf(gateway, id, record) : null,
+    pendingSince: record.pendingSince,
+    lastSyncAt,
+    syncAgeSeconds: age(lastSyncAt),
+    lastFault: record.lastFault,
+    desired: gateway.table.lockDesired(id)?.policy ?? null,
+    holds: reported?.policy ?? null,
+    battery: health?.battery ? { ...withoutAt(health.battery), ageSeconds: age(health.battery.at) ?? 0 } : null,
+    clock: health?.clock ? { ...withoutAt(health.clock), ageSeconds: age(health.clock.at) ?? 0 } : null,
+    firmware: {
+      version: health?.firmware?.version ?? null,
+      verdict: judgement?.verdict ?? "unknown",
+      floor: judgement?.floor?.version ?? null,
+      ageSeconds: age(health?.firmware?.at),
+    },
+    exposure: describeExposures({ gateway, clock }).filter(({ device: exposed }) => exposed === id),
+  };
+}
+
+function syncStateOf(gateway: Gateway, device: DeviceId, record: VisitRecord): SyncState {
+  if (!gateway.visits.isPending(device)) return "in-sync";
+  switch (record.lastFault?.code) {
+    case "not-found":
+      return "out-of-range";
+    case "refused":
+      return "refused";
+    // The link broke under way: what was sent may have been committed, and only the next report says so.
+    case "timeout":
+    case "radio":
+      return "unconfirmed";
+    default:
+      return "pending";
+  }
+}
+
+function describeExposure({ gateway, clock }: Omit<Described, "store">, exposure: Exposure): ExposureView {
+  const device = gateway.table.device(exposure.device);
+  return {
+    device: exposure.device,
+    door: device?.door ?? null,
+    doorName: device?.doorName ?? null,
+    person: exposure.person,
+    personName: personName(gateway, exposure.person),
+    since: exposure.since,
+    ageSeconds: secondsOf(clock.nowMs()) - exposure.since,
+    holds: exposure.holds,
+  };
+}
+
+function describeLogEntry(gateway: Gateway, logged: LoggedEvent): LogEntryView {
+  // The lock's own bytes are for the authority; a person reads the rest.
+  const { raw: _raw, ...event } = bodyToWire(logged.body);
+  return {
+    ...event,
+    device: logged.device,
+    doorName: gateway.table.device(logged.device)?.doorName ?? null,
+    receivedAt: secondsOf(logged.receivedAtMs),
+    personName: event.person === undefined ? null : personName(gateway, event.person),
+  };
+}
+
+function personName(gateway: Gateway, person: string): string | null {
+  return gateway.table.gateway?.people.find(({ id }) => id === person)?.name ?? null;
+}
+
+function withoutAt<Fact extends { readonly at: unknown }>({ at: _at, ...rest }: Fact): Omit<Fact, "at"> {
+  return rest;
+}

@@ -1,0 +1,138 @@
+/**
+ * What the agent's HTTP API shows. The schemas are the contract: the server writes by them, the command line reads by them.
+ * Every fact carries its age or its moment; null is "not known". No key, no code and no payload of a sticker's secret is here.
+ */
+import { z } from "zod";
+import { clockQuality } from "../../protocol/wire/messages/fields.ts";
+import { firmwareVerdicts } from "../../protocol/wire/messages/health.ts";
+import { syncStates } from "../../protocol/wire/messages/reported.ts";
+
+const seconds = z.number().int();
+const policyVersion = z.strictObject({ epoch: z.number(), version: z.number() });
+
+export const exposureView = z.strictObject({
+  device: z.string(),
+  door: z.string().nullable(),
+  doorName: z.string().nullable(),
+  person: z.string(),
+  personName: z.string().nullable(),
+  since: seconds,
+  ageSeconds: seconds,
+  holds: policyVersion.nullable(),
+});
+export type ExposureView = z.output<typeof exposureView>;
+
+export const deviceView = z.strictObject({
+  device: z.string(),
+  model: z.string(),
+  door: z.string(),
+  doorName: z.string(),
+  network: z.enum(["mqtt", "ble", "passive"]),
+  /** Null: a passive panel, of which nobody can say. */
+  online: z.boolean().nullable(),
+  heardAt: seconds.nullable(),
+  heardAgeSeconds: seconds.nullable(),
+  /** Null: not a device that is synced by visits. */
+  syncState: z.enum(syncStates).nullable(),
+  pendingSince: seconds.nullable(),
+  lastSyncAt: seconds.nullable(),
+  syncAgeSeconds: seconds.nullable(),
+  lastFault: z.strictObject({ code: z.string(), reason: z.string().optional() }).nullable(),
+  desired: policyVersion.nullable(),
+  holds: policyVersion.nullable(),
+  battery: z.strictObject({ millivolts: z.number(), percent: z.number(), ageSeconds: seconds }).nullable(),
+  clock: z.strictObject({ quality: clockQuality, driftMs: z.number().nullable(), ageSeconds: seconds }).nullable(),
+  firmware: z.strictObject({
+    version: z.string().nullable(),
+    verdict: z.enum(firmwareVerdicts),
+    floor: z.string().nullable(),
+    ageSeconds: seconds.nullable(),
+  }),
+  exposure: z.array(exposureView),
+});
+export type DeviceView = z.output<typeof deviceView>;
+
+export const statusView = z.strictObject({
+  gateway: z.string(),
+  version: z.string(),
+  at: seconds,
+  uptimeSeconds: seconds,
+  /** Null until the authority has said which site this is. */
+  site: z.strictObject({ id: z.string(), name: z.string(), timeZone: z.string() }).nullable(),
+  upstream: z.strictObject({
+    connected: z.boolean(),
+    since: seconds,
+    attempts: z.number(),
+    lastFault: z.string().nullable(),
+    outboxDepth: z.number(),
+  }),
+  broker: z.strictObject({
+    port: z.number().nullable(),
+    connected: z.array(z.string()),
+    refused: z.record(z.string(), z.number()),
+  }),
+  radio: z.strictObject({ working: z.boolean().nullable(), fault: z.string().nullable(), since: seconds }),
+  devices: z.array(deviceView),
+});
+export type StatusView = z.output<typeof statusView>;
+
+export const exposureAnswer = z.strictObject({ at: seconds, exposures: z.array(exposureView) });
+
+export const panelView = z.strictObject({
+  panel: z.string(),
+  panelNumber: z.number(),
+  doorName: z.string(),
+  epoch: z.number(),
+  current: z.string(),
+  retired: z.array(z.string()),
+  listedAtMs: z.number(),
+  ageMs: z.number(),
+});
+export const panelsAnswer = z.array(panelView);
+
+export const logEntryView = z.looseObject({
+  device: z.string(),
+  doorName: z.string().nullable(),
+  receivedAt: seconds,
+  boot: z.number(),
+  sequence: z.number(),
+  kind: z.string(),
+  person: z.string().optional(),
+  personName: z.string().nullable(),
+  reason: z.string().optional(),
+  reasonAbsent: z.string().optional(),
+  detail: z.string().optional(),
+});
+export type LogEntryView = z.output<typeof logEntryView>;
+export const logAnswer = z.strictObject({ at: seconds, entries: z.array(logEntryView) });
+
+export const logQuery = z.strictObject({ limit: z.coerce.number().int().min(1).max(1000).default(100) });
+export const syncRequest = z.strictObject({ device: z.string().max(32) });
+
+const clockChange = z.strictObject({ oldMs: z.number().nullable(), newMs: z.number(), written: z.boolean() });
+export const syncAnswerView = z.strictObject({
+  device: z.string(),
+  outcome: z.enum(["in-sync", "pending"]),
+  from: policyVersion.nullable(),
+  to: policyVersion,
+  clock: clockChange.nullable(),
+  logEntries: z.number(),
+  battery: z.strictObject({ millivolts: z.number(), percent: z.number() }).nullable(),
+  firmware: z.string().nullable(),
+  durationMs: z.number(),
+  bytes: z.number(),
+});
+export type SyncAnswerView = z.output<typeof syncAnswerView>;
+
+export const syncProgressView = z.strictObject({
+  device: z.string(),
+  active: z.boolean(),
+  step: z.string().nullable(),
+  done: z.number().nullable(),
+  of: z.number().nullable(),
+});
+
+/** Every answer that is not 2xx. */
+export const faultView = z.strictObject({
+  fault: z.strictObject({ code: z.string(), reason: z.string().optional() }),
+});

@@ -1,0 +1,136 @@
+/**
+ * The command `doorlink`. The resident agent and the operator's commands part here: `run` loads nothing that only a command needs, and
+ * a command loads nothing of the agent.
+ */
+import { parseArgs } from "node:util";
+import type { AgentClient } from "./commands/agent-client.ts";
+import type { CommandContext } from "./commands/command.ts";
+import { exitCodes } from "./commands/exit-codes.ts";
+
+/** Runs one command line (without node and the script's name) and gives its exit code. */
+export async function runCommandLine(argv: readonly string[]): Promise<number> {
+  const configPath = readRunArguments(argv);
+  if (configPath === undefined) return runOperatorCommand(argv);
+  const { runAgent } = await import("./commands/run.ts");
+  return runAgent(configPath);
+}
+
+/** The file of `run --config FILE`, and of nothing else: what is not exactly that is for commander to explain. */
+function readRunArguments(argv: readonly string[]): string | undefined {
+  if (argv[0] !== "run") return undefined;
+  try {
+    const { values } = parseArgs({ args: argv.slice(1), options: { config: { type: "string" } } });
+    return values.config;
+  } catch {
+    return undefined;
+  }
+}
+
+async function runOperatorCommand(argv: readonly string[]): Promise<number> {
+  const { Command, CommanderError } = await import("commander");
+  const program = new Command("doorlink");
+  let exitCode: number = exitCodes.fine;
+  const finish = (code: number): void => {
+    exitCode = code;
+  };
+  program
+    .description("edge agent for apartment doors: door syncs, stickers, health")
+    .exitOverride()
+    .showHelpAfterError("(add --help for the commands and their options)");
+  program
+    .command("run")
+    .description("run the agent of this gateway until it is stopped")
+    .requiredOption("--config <file>", "the gateway's configuration (YAML)")
+    .action(async ({ config }: { config: string }) => {
+      const { runAgent } = await import("./commands/run.ts");
+      finish(await runAgent(config));
+    });
+  await registerCommands(program, finish);
+  try {
+    await program.parseAsync(argv, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // commander has said already what is wrong; help that was asked for is no mistake.
+    return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;
+  }
+  return exitCode;
+}
+
+type Program = InstanceType<typeof import("commander")["Command"]>;
+type OperatorOptions = { readonly json?: boolean };
+
+async function registerCommands(program: Program, finish: (exitCode: number) => void): Promise<void> {
+  // Recognised before and after the command's name, so that it need not be said for each.
+  program.option("--agent <url>", "where the running agent answers", DEFAULT_AGENT_URL);
+  const add = (name: string, description: string): Program =>
+    program.command(name).description(description).option("--json", "one JSON object on stdout");
+  const contextOf = async ({ json }: OperatorOptions): Promise<CommandContext> => ({
+    client: await clientOf(program),
+    json: json === true,
+    write,
+    warn,
+  });
+  add("status", "the site on one screen").action(async (options: OperatorOptions) => {
+    const { runStatus } = await import("./commands/status.ts");
+    finish(await runStatus(await contextOf(options)));
+  });
+  add("sync <device>", "visit a lock now: clock, policy, log").action(
+    async (device: string, options: OperatorOptions) => {
+      const { runSync } = await import("./commands/sync.ts");
+      finish(await runSync(device, await contextOf(options)));
+    },
+  );
+  add("exposure", "revoked people whom a lock still lets in").action(async (options: OperatorOptions) => {
+    const { runExposure } = await import("./commands/exposure.ts");
+    finish(await runExposure(await contextOf(options)));
+  });
+  add("log", "the door log on this gateway, newest first")
+    .option("--limit <n>", "how many events, 1 to 1000", "50")
+    .action(async (options: OperatorOptions & { readonly limit: string }) => {
+      const { runLog } = await import("./commands/log.ts");
+      finish(await runLog(options.limit, await contextOf(options)));
+    });
+  add("firmware", "what each device runs, and what that means").action(async (options: OperatorOptions) => {
+    const { runFirmware } = await import("./commands/firmware.ts");
+    finish(await runFirmware(await contextOf(options)));
+  });
+  await registerStickers(program, finish);
+  const { registerDecideCommand } = await import("./commands/decide.ts");
+  registerDecideCommand(program, { write, warn, finish });
+  const { registerOddsCommand } = await import("./commands/odds.ts");
+  registerOddsCommand(program, { write, warn, finish });
+}
+
+async function registerStickers(program: Program, finish: (exitCode: number) => void): Promise<void> {
+  const { registerStickerCommands } = await import("./sticker/commands.ts");
+  registerStickerCommands(program, {
+    fetchPanels: async () => {
+      const { panelsAnswer } = await import("./http/views.ts");
+      const { describeAgentFault } = await import("./commands/agent-client.ts");
+      const client = await clientOf(program);
+      const answer = await client.get("/api/panels", panelsAnswer);
+      if (!answer.ok) throw new Error(describeAgentFault(answer.fault));
+      return answer.value;
+    },
+    write,
+    warn,
+    finish,
+  });
+}
+
+async function clientOf(program: Program): Promise<AgentClient> {
+  const { createAgentClient } = await import("./commands/agent-client.ts");
+  return createAgentClient(String(program.opts()["agent"]));
+}
+
+function write(text: string): void {
+  process.stdout.write(text);
+}
+
+function warn(text: string): void {
+  process.stderr.write(text);
+}
+
+const DEFAULT_AGENT_URL = "http://127.0.0.1:8703";
+
+if (import.meta.main) process.exitCode = await runCommandLine(process.argv.slice(2));

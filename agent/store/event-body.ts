@@ -1,0 +1,31 @@
+/** A device's event on disk: its wire form in JSON, so that what goes upstream is what came in. */
+import type { z } from "zod";
+import { bytesToBase64 } from "../../protocol/base/bytes.ts";
+import { assert } from "../../protocol/base/result.ts";
+import { type DeviceEvent, eventSchema } from "../../protocol/wire/messages/event.ts";
+import type { StoredEvent } from "../ports/store.ts";
+
+export type WireEvent = z.input<typeof eventSchema>;
+
+export function eventToStored(event: DeviceEvent): StoredEvent {
+  const { boot, sequence, raw, ...rest } = event;
+  const wire: WireEvent = { boot, sequence, ...rest, ...(raw === undefined ? {} : { raw: bytesToBase64(raw) }) };
+  const lost = event.kind === "log-gap" ? lostRange(event) : undefined;
+  return { boot, sequence, body: JSON.stringify(wire), ...(lost === undefined ? {} : { lost }) };
+}
+
+/** Only what `eventToStored` wrote is ever read here, so anything else is a broken program or disk: an assertion. */
+export function bodyToWire(body: string): WireEvent {
+  const wire: unknown = JSON.parse(body);
+  assert(eventSchema.safeParse(wire).success, "a stored event has the form it was stored in");
+  return wire as WireEvent;
+}
+
+/** A lock names the first and last lost as `before` and `after` (SPEC E3). Senseless numbers cover nothing. */
+function lostRange(event: DeviceEvent): StoredEvent["lost"] {
+  const first = event.facts?.["before"];
+  const last = event.facts?.["after"];
+  if (first === undefined || last === undefined) return undefined;
+  const sane = Number.isInteger(first) && Number.isInteger(last) && first >= 0 && first <= last;
+  return sane && last < event.sequence ? { first, last } : undefined;
+}

@@ -1,0 +1,266 @@
+/**
+ * The agent's side of the link to the authority. Connects, and connects again with full-jitter back-off for as long as the agent
+ * runs; on each connection subscribes, says the retained messages again, and starts the outbox behind its receipts. Without
+ * a connection nothing is published and nothing waits: retained messages keep their latest value, events stay on disk.
+ */
+import { bytesToBase64, bytesToHex } from "../../protocol/base/bytes.ts";
+import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
+import { timeCommandSchema, timeResultSchema } from "../../protocol/wire/messages/command.ts";
+import { receiptSchema } from "../../protocol/wire/messages/receipt.ts";
+import { formatPayload, parsePayload } from "../../protocol/wire/payload.ts";
+import type { SignedBlob } from "../../protocol/wire/signed-objects.ts";
+import { AUTHORITY_ID, formatTopic, parseTopic, type Topic } from "../../protocol/wire/topics.ts";
+import { pause, withDeadline } from "../base/deadline.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Log } from "../ports/log.ts";
+import type { Random } from "../ports/random.ts";
+import type { Store } from "../ports/store.ts";
+import { type UpstreamConnection, UpstreamError, type UpstreamTransport } from "../ports/upstream.ts";
+import { type BackoffRules, fullJitterMs } from "./backoff.ts";
+import { Outbox } from "./outbox.ts";
+
+export interface UpstreamOptions {
+  readonly site: string;
+  readonly gateway: DeviceId;
+  readonly transport: UpstreamTransport;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly backoff: BackoffRules;
+  /** A desired document came; fulfilled when it was kept and applied, or counted as a fault. */
+  readonly onDesired: (device: DeviceId, payload: Uint8Array) => Promise<void>;
+  /** The store failed: nothing can go on without it. */
+  readonly onStoreError: (error: unknown) => void;
+}
+
+export interface UpstreamStatus {
+  readonly connected: boolean;
+  /** Since when it is as it is. */
+  readonly sinceMs: UnixMs;
+  readonly attempts: number;
+  readonly lastFault: string | null;
+  readonly refused: number;
+}
+
+export class Upstream {
+  readonly #options: UpstreamOptions;
+  readonly #outbox: Outbox;
+  /** Latest payload of each retained topic of ours: what a new connection hears first. */
+  readonly #retainedByTopic = new Map<string, string>();
+  readonly #askedById = new Map<string, (answer: SignedBlob | undefined) => void>();
+  readonly #stop = new AbortController();
+  #connection: UpstreamConnection | undefined;
+  #status: UpstreamStatus;
+
+  constructor(options: UpstreamOptions) {
+    this.#options = options;
+    this.#outbox = new Outbox({ store: options.store, clock: options.clock, onError: options.onStoreError });
+    this.#status = {
+      connected: false,
+      sinceMs: options.clock.nowMs(),
+      attempts: 0,
+      lastFault: null,
+      refused: 0,
+    };
+  }
+
+  status(): UpstreamStatus {
+    return this.#status;
+  }
+
+  /** Keeps the link until `close`. Never throws: what fails here is the state of the link, not of the agent. */
+  async run(): Promise<void> {
+    const { clock, random, backoff, log } = this.#options;
+    let failures = 0;
+    while (!this.#stop.signal.aborted) {
+      const startedMs = clock.monotonicMs();
+      const fault = await this.#connectOnce();
+      if (this.#stop.signal.aborted) return;
+      failures = clock.monotonicMs() - startedMs >= STABLE_MS ? 1 : failures + 1;
+      const waitMs = fullJitterMs(backoff, failures, random.fraction());
+      log.warn({ fault, failures, waitMs }, "no link upstream");
+      await pause(clock, waitMs, this.#stop.signal);
+    }
+  }
+
+  /** Ends the link for good. `goodbye` is said first where there is a link, because a stop in order leaves no last will. */
+  async close(goodbye: { readonly topic: Topic; readonly payload: string }): Promise<void> {
+    const connection = this.#connection;
+    if (connection !== undefined && this.#status.connected) {
+      const said = connection.publish(formatTopic(goodbye.topic), goodbye.payload, { retain: true });
+      const expired = (): Error => new UpstreamError("timeout", "no PUBACK");
+      await withDeadline(said, { timers: this.#options.clock, limitMs: GOODBYE_MS, expired }).catch(
+        // Then the last will says it for us.
+        () => undefined,
+      );
+    }
+    this.#stop.abort();
+    this.#disconnected("closed here");
+    await connection?.close();
+  }
+
+  /** Sets a retained message; published now if there is a link, and on every later connection. */
+  retain(topic: Topic, payload: string): void {
+    const text = formatTopic(topic);
+    if (this.#retainedByTopic.get(text) === payload) return;
+    this.#retainedByTopic.set(text, payload);
+    const connection = this.#connection;
+    if (connection === undefined || !this.#status.connected) return;
+    this.#watch(connection, connection.publish(text, payload, { retain: true }));
+  }
+
+  eventsStored(device: DeviceId, first: number, last: number): void {
+    this.#outbox.stored(device, first, last);
+  }
+
+  /** Asks the authority for the time on behalf of a lock. Undefined: no link, no answer in time, or refused. */
+  async askTime(device: DeviceId, nonce: Uint8Array): Promise<SignedBlob | undefined> {
+    const connection = this.#connection;
+    if (connection === undefined || !this.#status.connected) return undefined;
+    const { clock, random, site, gateway } = this.#options;
+    const id = bytesToHex(random.bytes(8));
+    const command = { v: 1 as const, id, from: gateway, device, nonce: bytesToBase64(nonce) };
+    const topic = formatTopic({ site, device: AUTHORITY_ID, channel: "command", name: "time" });
+    return new Promise((resolve) => {
+      const settle = (answer: SignedBlob | undefined): void => {
+        cancel();
+        this.#askedById.delete(id);
+        resolve(answer);
+      };
+      const cancel = clock.after(TIME_ANSWER_MS, () => settle(undefined));
+      this.#askedById.set(id, settle);
+      connection
+        .publish(topic, formatPayload(timeCommandSchema, command), { retain: false })
+        .catch(() => settle(undefined));
+    });
+  }
+
+  /** One connection from its first packet to its end. Gives the reason of the end. */
+  async #connectOnce(): Promise<string> {
+    const { transport, clock } = this.#options;
+    this.#status = { ...this.#status, attempts: this.#status.attempts + 1 };
+    let connection: UpstreamConnection | undefined;
+    const closed = Promise.withResolvers<string>();
+    const abort = (): void => closed.resolve("closed here");
+    this.#stop.signal.addEventListener("abort", abort, { once: true });
+    try {
+      const listener = {
+        message: (topic: string, payload: Uint8Array) => this.#message(topic, payload),
+        closed: (reason: string) => closed.resolve(reason),
+      };
+      const limit = { timers: clock, limitMs: CONNECT_MS, expired: () => new UpstreamError("timeout", "no answer") };
+      connection = await withDeadline(transport.connect(listener), { ...limit, signal: this.#stop.signal });
+      this.#connection = connection;
+      await withDeadline(connection.subscribe(this.#filters()), limit);
+      this.#status = { ...this.#status, connected: true, sinceMs: clock.nowMs(), lastFault: null };
+      this.#options.log.info({ attempts: this.#status.attempts }, "linked upstream");
+      await Promise.race([this.#greet(connection), closed.promise]);
+      const reason = await closed.promise;
+      this.#disconnected(reason);
+      return reason;
+    } catch (error) {
+      const reason = error instanceof UpstreamError ? error.message : String(error);
+      this.#disconnected(reason);
+      return reason;
+    } finally {
+      this.#stop.signal.removeEventListener("abort", abort);
+      await connection?.close();
+    }
+  }
+
+  /** Everything retained, some at a time, and then the events. */
+  async #greet(connection: UpstreamConnection): Promise<void> {
+    const topics = [...this.#retainedByTopic.keys()];
+    for (let at = 0; at < topics.length; at += GREETING_AT_ONCE) {
+      const some = topics.slice(at, at + GREETING_AT_ONCE);
+      await Promise.all(
+        some.map((topic) => connection.publish(topic, this.#retainedByTopic.get(topic) ?? "", { retain: true })),
+      );
+    }
+    const { site } = this.#options;
+    await this.#outbox.start((device, payload) => {
+      const sent = connection.publish(formatTopic({ site, device, channel: "event" }), payload, { retain: false });
+      this.#watch(connection, sent);
+      return sent;
+    });
+  }
+
+  #filters(): readonly string[] {
+    const { site, gateway } = this.#options;
+    return [`dl/1/${site}/+/desired`, `dl/1/${site}/+/receipt`, `dl/1/${site}/${gateway}/result/+`];
+  }
+
+  #message(text: string, payload: Uint8Array): void {
+    const topic = parseTopic(text);
+    if (topic === undefined || topic.site !== this.#options.site) return this.#refuse("foreign topic", "");
+    switch (topic.channel) {
+      case "desired":
+        return this.#desired(topic.device, payload);
+      case "receipt":
+        return this.#receipt(topic.device, payload);
+      case "result":
+        return this.#result(payload);
+      default:
+        return this.#refuse("channel not asked for", topic.channel);
+    }
+  }
+
+  #desired(device: DeviceId, payload: Uint8Array): void {
+    this.#options.onDesired(device, payload).catch(this.#options.onStoreError);
+  }
+
+  #receipt(device: DeviceId, payload: Uint8Array): void {
+    const read = parsePayload(receiptSchema, payload);
+    if (!read.ok) return this.#refuse(read.fault.code, "receipt");
+    if (read.value.device !== device) return this.#refuse("another device's", "receipt");
+    if (read.value.through === null) return;
+    this.#outbox.receipt(device, read.value.through).catch(this.#options.onStoreError);
+  }
+
+  #result(payload: Uint8Array): void {
+    const read = parsePayload(timeResultSchema, payload);
+    if (!read.ok) return this.#refuse(read.fault.code, "result");
+    const { id, state, answer, reason } = read.value;
+    // An answer that came too late, or to nobody: its id is not known any more.
+    const settle = this.#askedById.get(id);
+    if (settle === undefined || state === "accepted" || state === "executing") return;
+    if (state !== "done") this.#options.log.warn({ state, reason }, "the authority gave no time");
+    settle(state === "done" ? answer : undefined);
+  }
+
+  #refuse(fault: string, channel: string): void {
+    this.#status = { ...this.#status, refused: this.#status.refused + 1 };
+    this.#options.log.warn({ fault, channel }, "refused a message from upstream");
+  }
+
+  #disconnected(reason: string): void {
+    if (this.#status.connected) {
+      this.#status = { ...this.#status, connected: false, sinceMs: this.#options.clock.nowMs() };
+    }
+    this.#status = { ...this.#status, lastFault: reason };
+    this.#connection = undefined;
+    this.#outbox.stop();
+    for (const settle of [...this.#askedById.values()]) settle(undefined);
+  }
+
+  /** A publish without PUBACK in its time means that nobody is there: the connection is given up, and the next one says it all again. */
+  #watch(connection: UpstreamConnection, sent: Promise<void>): void {
+    const limit = { timers: this.#options.clock, limitMs: PUBACK_MS };
+    const expired = (): Error => new UpstreamError("timeout", "no PUBACK");
+    withDeadline(sent, { ...limit, expired }).catch((error: unknown) => {
+      if (this.#connection !== connection) return;
+      this.#options.log.warn({ fault: String(error) }, "gave the link up");
+      connection.close().catch(() => undefined);
+    });
+  }
+}
+
+/** Connections that lasted this long count as good: the next failure starts the back-off anew. */
+const STABLE_MS = 5_000;
+const CONNECT_MS = 10_000;
+const PUBACK_MS = 15_000;
+const GOODBYE_MS = 500;
+/** The lock refuses a round trip over 2 s, of which the radio takes its part. */
+const TIME_ANSWER_MS = 1_900;
+const GREETING_AT_ONCE = 32;

@@ -1,0 +1,117 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runDecide } from "../../../agent/commands/decide.ts";
+import { runOdds } from "../../../agent/commands/odds.ts";
+import { mapleCourt } from "../../protocol/site/fixtures.ts";
+
+let folder = "";
+const file = (name: string) => join(folder, name);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "doorlink-decide-"));
+  await writeFile(file("site.yaml"), mapleCourt);
+  await writeFile(file("world.yaml"), `${mapleCourt}world: { phones: [] }\n`);
+  await writeFile(
+    file("wrong.yaml"),
+    mapleCourt.replace("door: lobby, serial: C2-0001", "door: loby, serial: C2-0001"),
+  );
+  await writeFile(
+    file("short.yaml"),
+    mapleCourt.replace("timeZone: America/New_York", "timeZone: America/New_York\n  doorcodeDigits: 4"),
+  );
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** Runs a command and keeps what it wrote. */
+async function run<Options>(
+  command: (
+    options: Options,
+    output: { write: (text: string) => void; warn: (text: string) => void },
+  ) => Promise<number>,
+  options: Options,
+) {
+  const said = { out: "", err: "" };
+  const write = (text: string): void => {
+    said.out += text;
+  };
+  const warn = (text: string): void => {
+    said.err += text;
+  };
+  return { code: await command(options, { write, warn }), ...said };
+}
+
+const question = (differing: object = {}) => ({
+  site: file("site.yaml"),
+  door: "lobby",
+  credential: "eve-card",
+  at: "2026-11-24T12:00:00-05:00",
+  ...differing,
+});
+
+describe("doorlink decide", () => {
+  it("says granted, with exit code 0", async () => {
+    const { code, out, err } = await run(runDecide, question());
+    expect([code, err]).toEqual([0, ""]);
+    expect(out).toMatch(/^lobby-lock \(C2\) {2}granted\n/);
+  });
+
+  it("says denied with all checks, the reason and the remedy, with exit code 1", async () => {
+    const { code, out } = await run(runDecide, question({ at: "2026-11-26T20:00:00-05:00" }));
+    expect(code).toBe(1);
+    expect(out).toMatch(/^lobby-lock \(C2\) {2}denied: OUT_OF_SCHEDULE\n/);
+    expect(out).toMatch(/\n {2}credential +passed\n/);
+    expect(out).toMatch(/\n {2}schedule +failed OUT_OF_SCHEDULE\n/);
+    expect(out).toMatch(/\n {2}holiday +failed HOLIDAY_RESTRICTED\n/);
+    expect(out).toMatch(/\n {2}holiday in the way +founders-day\n/);
+    expect(out).toMatch(/\n {2}remedy +Come within the schedule/);
+  });
+
+  it("writes one JSON object", async () => {
+    const { code, out } = await run(runDecide, question({ json: true, door: "garage", credential: "loose-card" }));
+    expect(code).toBe(1);
+    expect(JSON.parse(out)).toMatchObject({
+      granted: false,
+      devices: [{ device: "garage-reader", primaryReason: "CREDENTIAL_UNASSIGNED", detail: "Invalid RF Card" }],
+    });
+    expect(out.trim().split("\n")).toHaveLength(1);
+  });
+
+  it("reads a file that others have added sections to", async () => {
+    expect((await run(runDecide, question({ site: file("world.yaml") }))).code).toBe(0);
+  });
+
+  it.each([
+    ["a time without an offset", { at: "tomorrow" }, /--at and --start expect a time/],
+    ["a door that is not there", { door: "attic" }, /no door "attic"; it has lobby, garage/],
+    ["a credential that is not there", { credential: "x" }, /no credential "x"/],
+    ["a file that is not there", { site: "/nonexistent/site.yaml" }, /cannot be read \(ENOENT\)/],
+  ])("%s: one clear line, exit code 2", async (_, differing, line) => {
+    const { code, out, err } = await run(runDecide, question(differing));
+    expect([code, out]).toEqual([2, ""]);
+    expect(err).toMatch(line);
+    expect(err.trim().split("\n")).toHaveLength(1);
+  });
+
+  it("a file with a mistake: its place and what was expected, exit code 2", async () => {
+    const { code, err } = await run(runDecide, question({ site: file("wrong.yaml") }));
+    expect(code).toBe(2);
+    expect(err).toMatch(/wrong\.yaml:\d+:\d+ devices\[0\]\.door: expected the id of a door in doors, came "loby"/);
+  });
+});
+
+describe("doorlink odds", () => {
+  it("prints the odds of every device, exit code 0 within the bound", async () => {
+    const { code, out } = await run(runOdds, { site: file("site.yaml") });
+    expect(code).toBe(0);
+    expect(out).toMatch(/\nlobby-lock +C2 +lobby +30 +33 of 7 digits +1 in 10,101 +1 in 1,000 +within bound\n/);
+  });
+
+  it("shows what is beyond the bound, with exit code 1", async () => {
+    const { code, out } = await run(runOdds, { site: file("short.yaml"), json: true });
+    expect(code).toBe(1);
+    const rows: { device: string; verdict: string }[] = JSON.parse(out).devices;
+    expect(rows.map(({ verdict }) => verdict)).toContain("beyond bound");
+  });
+});
