@@ -1,0 +1,92 @@
+/**
+ * What the authority remembers: pairings, policy versions, revocations, sticker rotations, slots given out, gateways, phones.
+ * Keys are not in it (they derive from the seed), and neither is a daily doorcode (it derives from its slot).
+ */
+import { z } from "zod";
+import { bytesToBase64 } from "../../protocol/base/bytes.ts";
+import type { UnixMs } from "../../protocol/base/units.ts";
+import { base64Field, deviceId, entityId, uint32, unixTime } from "../../protocol/wire/messages/fields.ts";
+import type { Documents } from "./documents.ts";
+
+const revocation = z.object({ person: entityId, since: unixTime, epoch: uint32, version: uint32 });
+
+export const authorityStateSchema = z.object({
+  /** The site file as it was imported, and the instant against which its relative times resolve. */
+  site: z.object({ text: z.string(), start: unixTime }).nullable(),
+  panels: z.record(
+    z.string(),
+    z.object({ number: uint32, rotation: uint32, rotatedAt: unixTime, openedAt: unixTime.nullable() }),
+  ),
+  pairings: z.record(
+    z.string(),
+    z.object({ pairingId: base64Field(16), staticPublicKey: base64Field(32), address: z.string(), pairedAt: unixTime }),
+  ),
+  policies: z.record(
+    z.string(),
+    z.object({
+      epoch: uint32,
+      version: uint32,
+      bundle: base64Field(256 * 1024),
+      notAfter: unixTime,
+      revocations: z.array(revocation),
+    }),
+  ),
+  revokedSince: z.record(z.string(), unixTime),
+  gateways: z.record(
+    z.string(),
+    z.object({
+      passwordHash: base64Field(32),
+      courierPublicKey: base64Field(32).nullable(),
+      certificateNotAfter: unixTime.nullable(),
+    }),
+  ),
+  enrolled: z.array(deviceId),
+  allotments: z.array(
+    z.object({
+      door: z.string(),
+      localDay: z.number().int(),
+      mode: z.enum(["single-use", "all-day"]),
+      slot: z.number().int(),
+      person: z.string(),
+      at: unixTime,
+    }),
+  ),
+  phones: z.record(z.string(), z.object({ person: z.string(), tokenHash: base64Field(32) })),
+});
+
+export type AuthorityState = z.output<typeof authorityStateSchema>;
+export type PanelState = AuthorityState["panels"][string];
+export type PairingState = AuthorityState["pairings"][string];
+export type PolicyState = AuthorityState["policies"][string];
+export type GatewayState = AuthorityState["gateways"][string];
+export type AllotmentState = AuthorityState["allotments"][number];
+
+export const emptyAuthorityState: AuthorityState = {
+  site: null,
+  panels: {},
+  pairings: {},
+  policies: {},
+  revokedSince: {},
+  gateways: {},
+  enrolled: [],
+  allotments: [],
+  phones: {},
+};
+
+export function loadAuthorityState(documents: Documents): AuthorityState {
+  return documents.get(documentName, authorityStateSchema)?.body ?? emptyAuthorityState;
+}
+
+export function saveAuthorityState(documents: Documents, state: AuthorityState, at: UnixMs): void {
+  documents.put(documentName, withBase64(state), at);
+}
+
+/** The same with byte strings as base64, which is what the schema reads. */
+export function withBase64(value: unknown): unknown {
+  if (value instanceof Uint8Array) return bytesToBase64(value);
+  if (Array.isArray(value)) return value.map(withBase64);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withBase64(inner)]));
+}
+
+const documentName = "authority";

@@ -1,0 +1,24 @@
+/** The parts of the cloud, as its routes and tables work with them. `cloud.ts` puts them together. */
+import type { AuditChains } from "./audit-chains.ts";
+import type { Authority } from "./authority.ts";
+import type { UpstreamBroker } from "./broker.ts";
+import type { Calls } from "./calls.ts";
+import type { DeviceTable } from "./device-table.ts";
+import type { Intake } from "./intake.ts";
+import type { CloudLog } from "./log.ts";
+import type { CloudPorts } from "./ports.ts";
+import type { EventRecord } from "./record.ts";
+
+export interface CloudParts {
+  readonly authority: Authority;
+  readonly record: EventRecord;
+  readonly table: DeviceTable;
+  readonly chains: AuditChains;
+  readonly intake: Intake;
+  readonly broker: UpstreamBroker;
+  readonly calls: Calls;
+  readonly ports: CloudPorts;
+  readonly log: CloudLog;
+  /** Publishes everything desired anew; what has not changed is the same message again. */
+  readonly publishDesired: () => void;
+}

@@ -1,0 +1,86 @@
+/**
+ * The emulated cloud put together: record, authority, intake, broker, calls and the HTTP side. Everything that it needs from
+ * outside comes in here, so that tests build the same cloud on a stepped clock and ephemeral ports.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { FastifyInstance } from "fastify";
+import { ok, type Result } from "../../protocol/base/result.ts";
+import { AuditChains } from "./audit-chains.ts";
+import { Authority } from "./authority.ts";
+import type { CloudKeys } from "./authority-keys.ts";
+import { UpstreamBroker } from "./broker.ts";
+import { Calls } from "./calls.ts";
+import type { CloudParts } from "./cloud-parts.ts";
+import { allDesired } from "./desired.ts";
+import { DeviceTable } from "./device-table.ts";
+import { Documents } from "./documents.ts";
+import { createHttpServer } from "./http/server.ts";
+import { Intake } from "./intake.ts";
+import type { CloudLog } from "./log.ts";
+import type { CloudPorts } from "./ports.ts";
+import { EventRecord, type OpenFault, openCloudDatabase } from "./record.ts";
+
+export interface CloudOptions {
+  /** A folder of this process alone; `:memory:` keeps everything in memory. */
+  readonly stateDirectory: string;
+  readonly keys: CloudKeys;
+  readonly publicUrl: string;
+  readonly ports: CloudPorts;
+  readonly log: CloudLog;
+}
+
+export interface Cloud extends CloudParts {
+  readonly http: FastifyInstance;
+  close(): Promise<void>;
+}
+
+/** Fault: record-newer. A broken disk throws. */
+export async function createCloud(options: CloudOptions): Promise<Result<Cloud, OpenFault>> {
+  const { stateDirectory, keys, publicUrl, ports, log } = options;
+  const database = openCloudDatabase(databasePath(stateDirectory));
+  if (!database.ok) return database;
+  const documents = new Documents(database.value);
+  const record = new EventRecord(database.value);
+  const authority = new Authority({ keys, documents, ports, publicUrl });
+  const table = new DeviceTable(documents);
+  const chains = new AuditChains(authority, record, documents);
+  const { clock } = ports;
+  const intake = new Intake({
+    authority,
+    record,
+    table,
+    chains,
+    clock,
+    log,
+    send: (message) => broker.publish(message),
+  });
+  const broker = await UpstreamBroker.create(
+    {
+      site: () => authority.site?.id,
+      passwordHash: (gateway) => authority.state.gateways[gateway]?.passwordHash,
+      intake: (gateway, topic, payload) => intake.receive(gateway, topic, payload),
+      refused: (from, topic, code, bytes) => intake.refuse(from, topic, code, bytes),
+    },
+    log,
+  );
+  const publishDesired = (): void => {
+    for (const message of allDesired(authority, (device) => chains.release(device))) broker.publish(message);
+  };
+  publishDesired();
+  const calls = new Calls(ports.random);
+  const parts: CloudParts = { authority, record, table, chains, intake, broker, calls, ports, log, publishDesired };
+  const http = createHttpServer(parts);
+  const close = async (): Promise<void> => {
+    await http.close();
+    await broker.close();
+    database.value.close();
+  };
+  return ok({ ...parts, http, close });
+}
+
+function databasePath(stateDirectory: string): string {
+  if (stateDirectory === ":memory:") return stateDirectory;
+  mkdirSync(stateDirectory, { recursive: true });
+  return join(stateDirectory, "cloud.sqlite");
+}

@@ -1,0 +1,141 @@
+/** The authority's word to a site, as retained messages: to each gateway who and what there is, to each paired lock its signed policy, to each panel its payloads. */
+import { bytesToBase64 } from "../../protocol/base/bytes.ts";
+import type { DeviceId, UnixSeconds } from "../../protocol/base/units.ts";
+import { linkPanelModel, modelByName } from "../../protocol/firmware/models.ts";
+import type { Site } from "../../protocol/site/site.ts";
+import { issueCourierCertificate, signManifest } from "../../protocol/sync/authority.ts";
+import { gatewayDesiredSchema, lockDesiredSchema, panelDesiredSchema } from "../../protocol/wire/messages/desired.ts";
+import { formatPayload } from "../../protocol/wire/payload.ts";
+import type { SignedBlob } from "../../protocol/wire/signed-objects.ts";
+import type { Authority } from "./authority.ts";
+import type { GatewayState } from "./authority-state.ts";
+import type { OutgoingMessage } from "./broker.ts";
+
+/** Everything that is desired now. `releaseOf` gives the latest signed release of a lock's log, null when nothing is free yet. */
+export function allDesired(authority: Authority, releaseOf: (device: string) => SignedBlob | null): OutgoingMessage[] {
+  const { site, state } = authority;
+  if (site === undefined) return [];
+  const gateways = Object.keys(state.gateways).map((id) => desiredOfGateway(authority, id as DeviceId));
+  const locks = site.devices.map(({ id }) => desiredOfLock(authority, id, releaseOf(id)));
+  const panels = site.panels.map(({ id }) => desiredOfPanel(authority, id));
+  return [...gateways, ...locks, ...panels].filter((message) => message !== undefined);
+}
+
+/** Undefined before there is a site, or for a gateway that was never registered. */
+export function desiredOfGateway(authority: Authority, gateway: DeviceId): OutgoingMessage | undefined {
+  const { site, state } = authority;
+  const known = state.gateways[gateway];
+  if (site === undefined || known === undefined) return undefined;
+  const payload = formatPayload(gatewayDesiredSchema, {
+    v: 1,
+    kind: "gateway",
+    revision: authority.nextRevision(),
+    site: { id: site.id, name: site.name, timeZone: site.timeZone },
+    courierCertificate: courierCertificateOf(authority, gateway, known),
+    devices: [...siteDevices(authority, site), ...sitePanels(site)],
+    people: site.people.map(({ id, name }) => ({ id, name })),
+  });
+  return { topic: { site: site.id, device: gateway, channel: "desired" }, payload };
+}
+
+/** Undefined for a device that is not a paired BLE lock. */
+export function desiredOfLock(
+  authority: Authority,
+  device: DeviceId,
+  release: SignedBlob | null,
+): OutgoingMessage | undefined {
+  const { site, state } = authority;
+  const policy = state.policies[device];
+  const pairing = state.pairings[device];
+  if (site === undefined || policy === undefined || pairing === undefined) return undefined;
+  const { epoch, version, bundle, notAfter, revocations } = policy;
+  const manifest = signManifest(authority.keys.roles, {
+    pairingId: pairing.pairingId,
+    epoch,
+    version,
+    bundle,
+    notAfter,
+  });
+  const payload = formatPayload(lockDesiredSchema, {
+    v: 1,
+    kind: "lock",
+    revision: authority.nextRevision(),
+    device,
+    policy: { epoch, version },
+    manifest: blobFields(manifest),
+    bundle: bytesToBase64(bundle),
+    release: release === null ? null : blobFields(release),
+    revocations,
+  });
+  return { topic: { site: site.id, device, channel: "desired" }, payload };
+}
+
+/** Undefined for anything but a passive panel of the site. */
+export function desiredOfPanel(authority: Authority, panel: DeviceId): OutgoingMessage | undefined {
+  const { site, state } = authority;
+  const here = site?.panels.find(({ id }) => id === panel);
+  const known = state.panels[panel];
+  const stickers = authority.stickersOf(panel);
+  if (site === undefined || here === undefined || known === undefined || stickers === undefined) return undefined;
+  const payload = formatPayload(panelDesiredSchema, {
+    v: 1,
+    kind: "panel",
+    revision: authority.nextRevision(),
+    device: panel,
+    panelNumber: known.number,
+    door: here.door,
+    doorName: doorNameOf(site, here.door),
+    rotation: stickers.rotation,
+    current: stickers.current,
+    retired: [...stickers.retired],
+    at: known.rotatedAt,
+  });
+  return { topic: { site: site.id, device: panel, channel: "desired" }, payload };
+}
+
+export function doorNameOf(site: Site, door: string): string {
+  return site.doors.find(({ id }) => id === door)?.name ?? door;
+}
+
+function siteDevices(authority: Authority, site: Site) {
+  return site.devices.map(({ id, model, door, address }) => {
+    const pairing = authority.state.pairings[id];
+    const shared = { id, model, network: modelByName[model].network, door, doorName: doorNameOf(site, door) };
+    if (pairing === undefined) return address === undefined ? shared : { ...shared, address };
+    return {
+      ...shared,
+      address: pairing.address,
+      staticPublicKey: bytesToBase64(pairing.staticPublicKey),
+      pairingId: bytesToBase64(pairing.pairingId),
+    };
+  });
+}
+
+function sitePanels(site: Site) {
+  return site.panels.map(({ id, door }) => ({
+    id,
+    model: linkPanelModel,
+    network: modelByName[linkPanelModel].network,
+    door,
+    doorName: doorNameOf(site, door),
+  }));
+}
+
+/** Null until the gateway has told its key. An empty list of locks means every lock of this authority (SPEC O2). */
+function courierCertificateOf(authority: Authority, gateway: DeviceId, known: GatewayState) {
+  const { courierPublicKey, certificateNotAfter } = known;
+  if (courierPublicKey === null || certificateNotAfter === null) return null;
+  const notAfter: UnixSeconds = certificateNotAfter;
+  const certificate = issueCourierCertificate(authority.keys.roles, {
+    staticPublicKey: courierPublicKey,
+    holder: gateway,
+    role: "courier",
+    locks: [],
+    notAfter,
+  });
+  return blobFields(certificate);
+}
+
+export function blobFields(blob: SignedBlob): { readonly bytes: string; readonly signature: string } {
+  return { bytes: bytesToBase64(blob.bytes), signature: bytesToBase64(blob.signature) };
+}

@@ -1,0 +1,86 @@
+/** The manager's table of devices: each with its health, firmware verdict and sync state, and the age of all of it. */
+import { linkPanelModel, type ModelName, modelByName } from "../../protocol/firmware/models.ts";
+import type { SyncState } from "../../protocol/wire/messages/reported.ts";
+import type { CloudParts } from "./cloud-parts.ts";
+import { doorNameOf } from "./desired.ts";
+import type { HealthView } from "./device-table.ts";
+import { compareVersions, type PolicyVersion } from "./version-order.ts";
+
+export interface SyncView {
+  readonly state: SyncState;
+  readonly desired: PolicyVersion;
+  /** What the lock reported under its own MAC; null: it never has. */
+  readonly reported: (PolicyVersion & { readonly ageSeconds: number }) | null;
+}
+
+export interface DeviceRow extends HealthView {
+  readonly device: string;
+  readonly name: string;
+  readonly model: string;
+  readonly network: string;
+  readonly door: string | null;
+  readonly doorName: string | null;
+  /** Locks that a courier must visit; null for everything else. */
+  readonly sync: SyncView | null;
+  /** Passive panels; `openedAt` null: the current sticker has not been seen on the wall yet. */
+  readonly sticker: {
+    readonly rotation: number;
+    readonly rotatedAt: number;
+    readonly openedAt: number | null;
+    readonly retired: number;
+  } | null;
+}
+
+/** Every device of the site, its passive panels and its gateways. */
+export function deviceRows(parts: CloudParts): readonly DeviceRow[] {
+  const { authority, table, ports } = parts;
+  const { site, state } = authority;
+  const now = ports.clock.nowMs();
+  if (site === undefined) return [];
+  const place = (door: string) => ({ door, doorName: doorNameOf(site, door) });
+  const row = (id: string, model: ModelName, door: string, name: string): DeviceRow => ({
+    device: id,
+    name,
+    model,
+    network: modelByName[model].network,
+    ...place(door),
+    ...table.health(id, model, now),
+    sync: syncView(parts, id),
+    sticker: stickerView(parts, id),
+  });
+  const devices = site.devices.map(({ id, model, door, name }) => row(id, model, door, name));
+  const panels = site.panels.map(({ id, door, name }) => row(id, linkPanelModel, door, name));
+  const gateways = Object.keys(state.gateways).map((id) => ({
+    device: id,
+    name: id,
+    model: table.latest(id, "birth")?.body.model ?? "gateway",
+    network: "mqtt",
+    door: null,
+    doorName: null,
+    ...table.health(id, undefined, now),
+    sync: null,
+    sticker: null,
+  }));
+  return [...devices, ...panels, ...gateways];
+}
+
+function syncView({ authority, chains, ports }: CloudParts, device: string): SyncView | null {
+  const policy = authority.state.policies[device];
+  if (policy === undefined) return null;
+  const { epoch, version } = policy;
+  const report = chains.state(device)?.report ?? null;
+  const holds = report !== null && compareVersions(report, policy) === 0;
+  const ageSeconds = report === null ? 0 : Math.max(0, Math.floor((ports.clock.nowMs() - report.at) / 1000));
+  return {
+    state: holds ? "in-sync" : "pending",
+    desired: { epoch, version },
+    reported: report === null ? null : { epoch: report.epoch, version: report.version, ageSeconds },
+  };
+}
+
+function stickerView({ authority }: CloudParts, panel: string): DeviceRow["sticker"] {
+  const state = authority.state.panels[panel];
+  if (state === undefined) return null;
+  const { rotation, rotatedAt, openedAt } = state;
+  return { rotation, rotatedAt, openedAt, retired: rotation - 1 };
+}

@@ -1,0 +1,59 @@
+/**
+ * Who is revoked and still let in somewhere: what each gateway reported, and beside it the authority's own reckoning from the
+ * reports that carry a lock's MAC, which no gateway can make up.
+ */
+
+import { personById } from "../../protocol/site/rights.ts";
+import type { ExposureReport } from "../../protocol/wire/messages/reported.ts";
+import type { PolicyState } from "./authority-state.ts";
+import type { CloudParts } from "./cloud-parts.ts";
+import { compareVersions, type PolicyVersion } from "./version-order.ts";
+
+export interface ReckonedExposure {
+  readonly device: string;
+  readonly person: string;
+  readonly name: string;
+  /** Revoked since, Unix seconds. */
+  readonly since: number;
+  readonly ageSeconds: number;
+  /** What the lock holds by its latest verified report; null: it has never reported. */
+  readonly holds: PolicyVersion | null;
+  /** The policy version that ends it. */
+  readonly endsWith: PolicyVersion;
+}
+
+export interface ExposureView {
+  /** Of all gateways, as they reported it. */
+  readonly exposures: readonly (ExposureReport["exposures"][number] & { readonly gateway: string })[];
+  readonly gateways: readonly { readonly gateway: string; readonly at: number; readonly ageSeconds: number }[];
+  readonly reckoned: readonly ReckonedExposure[];
+}
+
+export function exposureView(parts: CloudParts): ExposureView {
+  const { table, authority } = parts;
+  const reports = table
+    .devicesWith("exposure")
+    .map((gateway) => table.latest(gateway, "exposure")?.body)
+    .filter((report) => report !== undefined);
+  return {
+    exposures: reports.flatMap(({ gateway, exposures }) => exposures.map((exposure) => ({ ...exposure, gateway }))),
+    gateways: reports.map(({ gateway, at }) => ({ gateway, at, ageSeconds: Math.max(0, authority.now() - at) })),
+    reckoned: Object.entries(authority.state.policies).flatMap(([device, policy]) => reckon(parts, device, policy)),
+  };
+}
+
+function reckon({ authority, chains }: CloudParts, device: string, policy: PolicyState): ReckonedExposure[] {
+  const report = chains.state(device)?.report ?? null;
+  const holds = report === null ? null : { epoch: report.epoch, version: report.version };
+  return policy.revocations
+    .filter((revocation) => holds === null || compareVersions(holds, revocation) < 0)
+    .map(({ person, since, epoch, version }) => ({
+      device,
+      person,
+      name: authority.site === undefined ? person : (personById(authority.site, person)?.name ?? person),
+      since,
+      ageSeconds: Math.max(0, authority.now() - since),
+      holds,
+      endsWith: { epoch, version },
+    }));
+}

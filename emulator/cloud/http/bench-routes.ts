@@ -1,0 +1,115 @@
+/** The bench: what brings an emulated site up (import, pairing, enrolment, gateways, phones) and the world's link fault. */
+import type { FastifyInstance } from "fastify";
+import { z } from "zod";
+import { bytesToBase64 } from "../../../protocol/base/bytes.ts";
+import { parseDeviceId, unixSeconds } from "../../../protocol/base/units.ts";
+import { base64Field, deviceId, entityId } from "../../../protocol/wire/messages/fields.ts";
+import type { DailyKeyGrant } from "../authority.ts";
+import type { CloudParts } from "../cloud-parts.ts";
+import { readInput, sendFault } from "./answers.ts";
+
+export function addBenchRoutes(server: FastifyInstance, parts: CloudParts): void {
+  const { authority, publishDesired } = parts;
+
+  server.put("/api/site", async (request, reply) => {
+    const start = startHeader(request.headers["x-start"]);
+    if (typeof request.body !== "string")
+      return reply.code(422).send({ mistakes: [expectation("a site file as YAML text")] });
+    if (start === undefined) return reply.code(422).send({ mistakes: [expectation("header x-start: Unix seconds")] });
+    const imported = authority.importSite(request.body, unixSeconds(start));
+    if (imported.ok) {
+      publishDesired();
+      return imported.value;
+    }
+    if (imported.fault.code === "another-site") return reply.code(409).send(imported.fault);
+    return reply.code(422).send({ mistakes: imported.fault.mistakes });
+  });
+
+  server.post("/bench/pair", async (request, reply) => {
+    const input = readInput(pairSchema, request.body, reply);
+    if (input === undefined) return reply;
+    const paired = authority.pairLock(input);
+    if (!paired.ok) return sendFault(reply, paired.fault);
+    publishDesired();
+    const { pairingId, authority: keys, dailyKeys, keyEpoch } = paired.value;
+    return {
+      pairingId: bytesToBase64(pairingId),
+      authority: Object.fromEntries(Object.entries(keys).map(([role, key]) => [role, bytesToBase64(key)])),
+      dailyKeys: dailyKeys.map(dailyKeyFields),
+      keyEpoch,
+    };
+  });
+
+  server.post("/bench/enrol", async (request, reply) => {
+    const input = readInput(z.strictObject({ device: deviceId }), request.body, reply);
+    if (input === undefined) return reply;
+    const enrolled = authority.enrol(input.device);
+    if (!enrolled.ok) return sendFault(reply, enrolled.fault);
+    const { mqttPassword, dailyKeys, keyEpoch, entryTagKey } = enrolled.value;
+    return {
+      mqttPassword,
+      dailyKeys: dailyKeys.map(dailyKeyFields),
+      keyEpoch,
+      entryTagKey: bytesToBase64(entryTagKey),
+    };
+  });
+
+  server.post("/bench/gateways", async (request, reply) => {
+    const input = readInput(gatewaySchema, request.body, reply);
+    if (input === undefined) return reply;
+    authority.registerGateway(input.gateway, input.password);
+    publishDesired();
+    return { gateway: input.gateway };
+  });
+
+  server.post("/bench/phones", async (request, reply) => {
+    const input = readInput(phoneSchema, request.body, reply);
+    if (input === undefined) return reply;
+    const registered = authority.registerPhone(input.phone, input.person);
+    return registered.ok ? registered.value : sendFault(reply, registered.fault);
+  });
+
+  addLinkRoutes(server, parts);
+}
+
+/** The world's fault on the way upstream. */
+function addLinkRoutes(server: FastifyInstance, { broker, log }: CloudParts): void {
+  server.get("/world/link", async () => ({ up: broker.linkIsUp }));
+
+  server.post("/world/link", async (request, reply) => {
+    const input = readInput(z.strictObject({ up: z.boolean() }), request.body, reply);
+    if (input === undefined) return reply;
+    const set = await broker.setLink(input.up);
+    if (!set.ok) return sendFault(reply, set.fault);
+    log.info({ up: broker.linkIsUp }, "upstream link");
+    return { up: broker.linkIsUp };
+  });
+}
+
+function startHeader(text: string | string[] | undefined): number | undefined {
+  return typeof text === "string" && /^[0-9]{1,12}$/.test(text) ? Number(text) : undefined;
+}
+
+function expectation(expected: string) {
+  return { line: 1, column: 1, path: "", expected, came: "something else" };
+}
+
+function dailyKeyFields({ door, key }: DailyKeyGrant) {
+  return { door, key: bytesToBase64(key) };
+}
+
+const pairSchema = z.strictObject({
+  device: deviceId,
+  staticPublicKey: base64Field(32).refine((key) => key.length === 32, "expected 32 bytes in base64"),
+  address: z.string().regex(/^([0-9A-F]{2}:){5}[0-9A-F]{2}$/, "expected a Bluetooth address such as C0:FF:EE:00:00:01"),
+});
+
+const gatewaySchema = z.strictObject({
+  gateway: deviceId.refine(
+    (id) => parseDeviceId(id) !== undefined && id.startsWith("gateway-"),
+    "expected a gateway id: gateway-<name>",
+  ),
+  password: z.string().min(16, "expected at least 16 characters").max(200),
+});
+
+const phoneSchema = z.strictObject({ phone: entityId, person: entityId });

@@ -1,0 +1,130 @@
+/** The manager's API: people, doors, devices with health and firmware, exposure, stickers, and the record of what came. */
+import type { FastifyInstance } from "fastify";
+import { z } from "zod";
+import { modelByName } from "../../../protocol/firmware/models.ts";
+import { explainDirectory } from "../../../protocol/site/directory.ts";
+import { hasKey } from "../../../protocol/site/rights.ts";
+import type { CloudParts } from "../cloud-parts.ts";
+import { deviceRows } from "../device-rows.ts";
+import { doorcodeLocks } from "../doorcodes.ts";
+import { exposureView } from "../exposure.ts";
+import { readInput, sendFault } from "./answers.ts";
+
+export function addManagerRoutes(server: FastifyInstance, parts: CloudParts): void {
+  addSiteRoutes(server, parts);
+  addListRoutes(server, parts);
+  addRecordRoutes(server, parts);
+}
+
+function addSiteRoutes(server: FastifyInstance, parts: CloudParts): void {
+  const { authority, publishDesired } = parts;
+
+  server.post<IdParams>("/api/panels/:id/rotate", async (request, reply) => {
+    const rotated = authority.rotateSticker(request.params.id);
+    if (!rotated.ok) return sendFault(reply, rotated.fault);
+    publishDesired();
+    parts.log.info({ panel: rotated.value.panel, rotation: rotated.value.rotation }, "sticker rotated");
+    return rotated.value;
+  });
+
+  /** Everybody, with whether they are listed at this panel and what is missing. */
+  server.get<IdParams>("/api/panels/:id/directory", async (request, reply) => {
+    const { site } = authority;
+    if (site === undefined || !site.panels.some(({ id }) => id === request.params.id)) {
+      return sendFault(reply, { code: "no-such-panel" });
+    }
+    const now = authority.now();
+    const people = site.people.map(({ id, name }) => ({
+      id,
+      name,
+      ...explainDirectory(site, request.params.id, id, now),
+    }));
+    return { panel: request.params.id, people };
+  });
+
+  server.post<IdParams>("/api/people/:id/revoke", async (request, reply) => {
+    const revoked = authority.revoke(request.params.id);
+    if (!revoked.ok) return sendFault(reply, revoked.fault);
+    publishDesired();
+    parts.log.info({ person: revoked.value.person, since: revoked.value.since }, "revoked");
+    return revoked.value;
+  });
+}
+
+function addListRoutes(server: FastifyInstance, parts: CloudParts): void {
+  const { authority } = parts;
+
+  /** With `?panel=`, also which of the three conditions of that panel's directory each person meets. */
+  server.get("/api/people", async (request, reply) => {
+    const query = readInput(peopleQuery, request.query, reply);
+    if (query === undefined) return reply;
+    const { site } = authority;
+    const panel = site?.panels.find(({ id }) => id === query.panel);
+    if (site === undefined) return [];
+    if (query.panel !== undefined && panel === undefined) return sendFault(reply, { code: "no-such-panel" });
+    const now = authority.now();
+    return site.people.map(({ id, name, role, unit, showInIntercom, revokedAt }) => ({
+      id,
+      name,
+      role,
+      unit: unit ?? null,
+      showInIntercom,
+      revokedAt: revokedAt ?? null,
+      ...(panel === undefined
+        ? {}
+        : { intercom: { unit: unit !== undefined, key: hasKey(site, id, panel.door, now), shown: showInIntercom } }),
+    }));
+  });
+
+  server.get("/api/doors", async () =>
+    (authority.site?.doors ?? []).map(({ id, name, kind }) => ({
+      id,
+      name,
+      kind,
+      panels: authority.site?.panels.filter(({ door }) => door === id).map((panel) => panel.id) ?? [],
+      // Row 30: how many locks are assigned, and on how many of them a doorcode can work now.
+      locks: (authority.site?.devices ?? [])
+        .filter(({ door, model }) => door === id && modelByName[model].takes.includes("daily-doorcode"))
+        .map(({ id: device, model, state }) => ({ device, model, state })),
+      doorcodeLocks: doorcodeLocks(authority, id).map((lock) => lock.id),
+    })),
+  );
+
+  server.get("/api/devices", async () => deviceRows(parts));
+
+  server.get("/api/exposure", async () => exposureView(parts));
+}
+
+function addRecordRoutes(server: FastifyInstance, parts: CloudParts): void {
+  const { record, chains } = parts;
+
+  server.get("/api/record/events", async (request, reply) => {
+    const query = readInput(eventsQuery, request.query, reply);
+    return query === undefined ? reply : { events: record.events(query) };
+  });
+
+  server.get("/api/record/summary", async () => {
+    const summary = record.summary();
+    const devices = summary.devices.map((device) => {
+      const chain = chains.state(device.device);
+      // The sequence up to which the chain met a head that the lock reported; null for a device that chains nothing.
+      return { ...device, chainChecked: chain?.through ?? null, chainBrokenAt: chain?.brokenAt ?? null };
+    });
+    return { ...summary, devices };
+  });
+
+  server.get("/api/record/refusals", async () => ({ refusals: record.refusals() }));
+}
+
+interface IdParams {
+  readonly Params: { readonly id: string };
+}
+
+const peopleQuery = z.object({ panel: z.string().max(32).optional() });
+
+const eventsQuery = z.object({
+  device: z.string().max(32).optional(),
+  kind: z.string().max(32).optional(),
+  after: z.coerce.number().int().min(0).optional(),
+  limit: z.coerce.number().int().min(1).max(5000).optional(),
+});

@@ -1,0 +1,60 @@
+/**
+ * The keypad's throttle as a device keeps it: `protocol/doorcode/guessing.ts` judges, this file persists. The try is in flash
+ * before anything is compared, so that pulling the battery gives none back (SPEC C8).
+ */
+import { civilDay, civilSeconds, offsetAt } from "../../protocol/access/calendar.ts";
+import type { LockPolicy } from "../../protocol/access/policy.ts";
+import { cborArray, cborRecord, cborText, cborUint, field } from "../../protocol/base/cbor-record.ts";
+import type { UnixSeconds } from "../../protocol/base/units.ts";
+import { admitTry, freshThrottle, knownWrongMax, refundTry } from "../../protocol/doorcode/guessing.ts";
+import type { LockStore } from "./lock-store.ts";
+
+export interface ThrottleTime {
+  /** Powered seconds over all boots. */
+  readonly poweredSeconds: number;
+  /** Undefined while the clock is not set. */
+  readonly unixSeconds: UnixSeconds | undefined;
+}
+
+export class KeypadThrottle {
+  readonly #store: LockStore;
+
+  constructor(store: LockStore) {
+    this.#store = store;
+  }
+
+  /** Takes a try for an entry with this tag, or says false when there is none. Either way it is persisted when this returns. */
+  admit(policy: LockPolicy, tag: number, time: ThrottleTime): boolean {
+    const rules = policy.keypad;
+    const before = this.#store.readThrottle(throttleState) ?? freshThrottle(rules, time.poweredSeconds);
+    // Powered time that was not yet written when power went is missing from the count; it never goes back here.
+    const poweredSeconds = Math.max(time.poweredSeconds, before.refilledAt);
+    const context = contextOf(policy, time.unixSeconds);
+    const { verdict, state } = admitTry(before, rules, { tag, context, poweredSeconds });
+    this.#store.writeThrottle(throttleState, state);
+    return verdict.kind === "compare";
+  }
+
+  /** Gives back the try of an entry that was recognised. */
+  refund(policy: LockPolicy, tag: number): void {
+    const state = this.#store.readThrottle(throttleState);
+    if (state !== undefined) this.#store.writeThrottle(throttleState, refundTry(state, policy.keypad, tag));
+  }
+}
+
+/** What was wrong yesterday or under another policy may be right now. */
+function contextOf({ zone, epoch, version }: LockPolicy, now: UnixSeconds | undefined): string {
+  const offset = now === undefined ? undefined : offsetAt(zone, now);
+  const day = now === undefined || offset === undefined ? "?" : civilDay(civilSeconds(now, offset));
+  return `${day}/${epoch}.${version}`;
+}
+
+const uint = cborUint(2 ** 40);
+const throttleState = cborRecord({
+  tries: field(1, uint),
+  refilledAt: field(2, uint),
+  wrongInARow: field(3, uint),
+  pausedUntil: field(4, uint),
+  knownWrong: field(5, cborArray(cborUint(0xffffffff), knownWrongMax)),
+  context: field(6, cborText(64)),
+});

@@ -1,0 +1,447 @@
+/**
+ * The firmware of an emulated lock: keypad, decisions, bolt, log, clock, and what a door sync needs of it.
+ *
+ * Theory of operation. Everything that must outlive power is in flash (`lock-store.ts`, `audit-log.ts`, `lock-clock.ts`); this
+ * class holds no fact that it could not read back. `decide` judges; the firmware acts on it in a fixed order: what the decision
+ * uses up is written first, then the log entry, and only then the bolt moves (SPEC L1). Power may go at any write: a code may
+ * then be used up though the door stayed shut, but it never opens twice. The firmware has no clock, timer or radio; times
+ * are arguments and what shall happen later comes out of `nextWakeMs`.
+ *
+ * There is no master code and no other way to the bolt than a granted decision (seed S1 says why).
+ */
+import type { Attempt, LockState } from "../../protocol/access/attempt.ts";
+import { type Decision, decide } from "../../protocol/access/decide.ts";
+import { entryTag } from "../../protocol/access/lookup.ts";
+import { type IndexedPolicy, indexPolicy } from "../../protocol/access/policy-index.ts";
+import type { DenialReason, WarningCode } from "../../protocol/access/reasons.ts";
+import { u32Bytes } from "../../protocol/base/bytes.ts";
+import { assert } from "../../protocol/base/result.ts";
+import { type DeviceId, type MonotonicMs, monotonicMs, type UnixMs, unixSeconds } from "../../protocol/base/units.ts";
+import { usedSlotDay } from "../../protocol/doorcode/daily-code.ts";
+import type { DeviceModel } from "../../protocol/firmware/models.ts";
+import { derivePairingKeys, type PairingKeys } from "../../protocol/sync/authority.ts";
+import type { LockAction, LockFacts, LockPairing, LockSync } from "../../protocol/sync/lock-sync.ts";
+import { encodeAdvertisement, logHeadBitsOf, versionBitsOf } from "../../protocol/wire/advertisement.ts";
+import { type AuditFacts, AuditLog } from "./audit-log.ts";
+import { BATTERY_LOW_PERCENT, type Battery, type BatteryReading } from "./battery.ts";
+import type { Flash } from "./flash.ts";
+import { Keypad, type KeypadIndicator, type KeypadKey } from "./keypad.ts";
+import { LockClock } from "./lock-clock.ts";
+import { type HeldPolicy, LockStore, type PairingRecord } from "./lock-store.ts";
+import { KeypadThrottle } from "./lock-throttle.ts";
+
+export interface LockHardware {
+  readonly device: DeviceId;
+  readonly model: DeviceModel;
+  readonly firmware: string;
+  readonly hardware: string;
+  /** Residence doors do not show their log head on the air (SPEC A4). */
+  readonly door: "communal" | "residence";
+  readonly driftPpm: number;
+  /** Undefined on a wired lock. */
+  readonly battery: Battery | undefined;
+  /** X25519, made at the factory; a factory reset would make a new one. */
+  readonly staticPrivateKey: Uint8Array;
+}
+
+/** What came of one attempt, as the lock itself sees it. */
+export interface LockOutcome {
+  readonly granted: boolean;
+  /** What was presented is known here, whether it opened or not. */
+  readonly recognised: boolean;
+  readonly indicator: KeypadIndicator;
+  readonly reason?: DenialReason;
+  readonly failedChecks: readonly DenialReason[];
+  readonly warnings: readonly WarningCode[];
+  /** Its name in the lock's log; absent before pairing, when there is no log. */
+  readonly sequence?: number;
+}
+
+export class LockFirmware {
+  readonly hardware: LockHardware;
+  readonly bootCount: number;
+  readonly #store: LockStore;
+  readonly #flash: Flash;
+  readonly #clock: LockClock;
+  readonly #keypad = new Keypad();
+  readonly #throttle: KeypadThrottle;
+  #paired: Paired | undefined;
+  #held: (HeldPolicy & { readonly indexed: IndexedPolicy }) | undefined;
+  #usedSlots: ReadonlySet<string>;
+  #usesSpent: ReadonlyMap<string, number>;
+  #boltOpenUntil: MonotonicMs | undefined;
+  #idleSince: MonotonicMs;
+
+  /** Boots: counts the boot, reads flash back, and writes the boot into the log if there is one. */
+  constructor(hardware: LockHardware, flash: Flash, now: MonotonicMs) {
+    this.hardware = hardware;
+    this.#flash = flash;
+    this.#store = new LockStore(flash);
+    this.bootCount = this.#store.countBoot();
+    this.#clock = new LockClock(flash, hardware.driftPpm, now);
+    this.#throttle = new KeypadThrottle(this.#store);
+    this.#usedSlots = this.#store.readUsedSlots();
+    this.#usesSpent = this.#store.readUsesSpent();
+    this.#idleSince = now;
+    this.#loadPolicy();
+    const record = this.#store.readPairing();
+    if (record !== undefined) this.#usePairing(record, now);
+  }
+
+  /** What the bench does to a new lock: gives it its authority and its door's daily keys, and sets its clock to `time`. */
+  pair(record: PairingRecord, time: UnixMs, now: MonotonicMs): void {
+    assert(this.#paired === undefined, "a paired lock must be reset before it is paired again");
+    this.#store.writePairing(record);
+    this.#clock.set(time, now);
+    this.#usePairing(record, now);
+  }
+
+  get paired(): boolean {
+    return this.#paired !== undefined;
+  }
+
+  /** One key of the keypad. Gives an outcome for each entry that ended by it; usually none. */
+  press(key: KeypadKey, now: MonotonicMs): readonly LockOutcome[] {
+    const { digitTimeoutMs, checkMarkKey } = this.hardware.model;
+    if (digitTimeoutMs === undefined) return [];
+    const endsAfter = checkMarkKey ? undefined : (this.#held?.policy.keypad.dailyDigits ?? DIGITS_WITHOUT_POLICY);
+    const settings = { digitTimeoutMs, endsAfter };
+    return this.#keypad.press(key, settings, now).map((event) => {
+      if (event.kind === "entry") return this.#enter(event.digits, event.times, now);
+      return event.kind === "timeout" ? this.#timeOut(now) : unusableEntry;
+    });
+  }
+
+  /** A phone's app key or a token held against the lock. Codes come by `press` alone. */
+  present(attempt: Exclude<Attempt, { kind: "code" }>, now: MonotonicMs): LockOutcome {
+    return this.#judge(attempt, false, now);
+  }
+
+  /** To be called when `nextWakeMs` has come; harmless at any other time. */
+  wake(now: MonotonicMs): readonly LockOutcome[] {
+    this.hardware.battery?.idle(now - this.#idleSince);
+    this.#idleSince = now;
+    if (this.#boltOpenUntil !== undefined && now >= this.#boltOpenUntil) this.lock();
+    this.#clock.keepMarks(now);
+    return this.#keypad.wake(now).map(() => this.#timeOut(now));
+  }
+
+  nextWakeMs(): MonotonicMs | undefined {
+    const keypad = this.#keypad.nextWakeMs();
+    // The last moment still belongs to the entry, so the keypad is due just after it.
+    const due = [...(keypad === undefined ? [] : [keypad + 1]), this.#boltOpenUntil ?? Number.POSITIVE_INFINITY];
+    const earliest = Math.min(...due);
+    return Number.isFinite(earliest) ? monotonicMs(earliest) : undefined;
+  }
+
+  /** Somebody locks by touch, or the relock time has come. */
+  lock(): void {
+    if (this.#boltOpenUntil === undefined) return;
+    this.#boltOpenUntil = undefined;
+    this.hardware.battery?.moveBolt();
+  }
+
+  get bolt(): "locked" | "unlocked" {
+    return this.#boltOpenUntil === undefined ? "locked" : "unlocked";
+  }
+
+  get policy(): {
+    readonly epoch: number;
+    readonly version: number;
+    readonly root: Uint8Array;
+    readonly stale: boolean;
+  } {
+    const { epoch, version, root, stale } = this.#held ?? noPolicy;
+    return { epoch, version, root, stale };
+  }
+
+  get log(): AuditLog | undefined {
+    return this.#paired?.log;
+  }
+
+  get battery(): BatteryReading | undefined {
+    return this.hardware.battery?.reading();
+  }
+
+  clock(now: MonotonicMs): ReturnType<LockClock["read"]> {
+    return this.#clock.read(now);
+  }
+
+  /** For `LockSync`; undefined before pairing. */
+  get pairing(): LockPairing | undefined {
+    return this.#paired?.forSync;
+  }
+
+  facts(now: MonotonicMs): LockFacts {
+    const paired = this.#paired;
+    assert(paired !== undefined, "only a paired lock is synced");
+    const { epoch, version, root } = this.policy;
+    const staged = this.#store.readStaged();
+    return {
+      model: this.hardware.model.name,
+      firmware: this.hardware.firmware,
+      hardware: this.hardware.hardware,
+      bootCount: this.bootCount,
+      uptimeSeconds: Math.floor(this.#clock.uptimeMs(now) / 1000),
+      policy: { epoch, version, root },
+      ...(staged === undefined ? {} : { staged }),
+      log: { first: paired.log.first, next: paired.log.next, chainHead: paired.log.head },
+      clock: { ...this.#clock.read(now), floor: this.#clock.highWater },
+      battery: wholeBattery(this.battery),
+    };
+  }
+
+  /** Does what a sync asks for, and tells the sync machine what came of it. */
+  perform(action: LockAction, sync: LockSync, now: MonotonicMs): void {
+    const paired = this.#paired;
+    assert(paired !== undefined, "only a paired lock is synced");
+    switch (action.kind) {
+      case "set-clock":
+        if (action.written) this.#setClock(action.newUnixMs, action.oldUnixMs, now);
+        return;
+      case "begin-staging":
+        return this.#store.beginStaging(action.manifestHash);
+      case "stage":
+        return this.#store.stage(action.offset, action.bytes);
+      case "commit": {
+        this.#commit(action, now);
+        return sync.commitDone({ epoch: action.epoch, version: action.version, root: action.root });
+      }
+      case "read-log": {
+        const { log } = paired;
+        const from = Math.max(action.from, log.oldest);
+        return sync.logRead(from, log.read(from, action.limitEntries), log.next);
+      }
+      case "free-log":
+        return sync.logFreed(this.#freeLog(paired.log, action.through, action.chainHead));
+      case "end":
+        return;
+    }
+  }
+
+  /** The six bytes on the air. */
+  advertisement(now: MonotonicMs): Uint8Array {
+    const log = this.log;
+    const clockNotSet = this.#clock.read(now).quality !== "set";
+    const waiting = log === undefined ? 0 : log.next - log.first;
+    const bytes = encodeAdvertisement({
+      wantsSync: this.#held === undefined || clockNotSet || waiting >= WAITING_ENTRIES,
+      clockNotSet,
+      batteryLow: (this.battery?.percent ?? 100) < BATTERY_LOW_PERCENT,
+      tamper: false,
+      versionBits: versionBitsOf(this.policy.version),
+      logHeadBits: logHeadBitsOf(log === undefined ? 0 : log.next - 1, this.hardware.door),
+    });
+    assert(bytes.ok, "the bits of an advertisement fit");
+    return bytes.value;
+  }
+
+  #usePairing(record: PairingRecord, now: MonotonicMs): void {
+    const keys = derivePairingKeys(this.hardware.staticPrivateKey, record.static, record.pairingId);
+    assert(keys !== undefined, "the authority's static key is no point of low order");
+    const log = new AuditLog(this.#flash, record.pairingId, this.bootCount);
+    const { pairingId, dailyKeys, ...authority } = record;
+    this.#paired = { keys, dailyKeys, log, forSync: { pairingId, authority, reportKey: keys.report } };
+    this.#log({ kind: "boot" }, now);
+  }
+
+  #loadPolicy(): void {
+    const held = this.#store.readPolicy();
+    this.#held = held === undefined ? undefined : { ...held, indexed: indexPolicy(held.policy) };
+  }
+
+  #enter(digits: string, times: readonly MonotonicMs[], now: MonotonicMs): LockOutcome {
+    const paired = this.#paired;
+    const policy = this.#held?.policy;
+    if (paired === undefined || policy === undefined) return this.#judge({ kind: "code", digits }, false, now);
+    // SPEC C8: the try is counted and persisted before anything is compared, so that pulling the battery gives none back.
+    const tag = entryTag(paired.keys.entryTag, digits);
+    const { quality, unixMs } = this.#clock.read(now);
+    const admitted = this.#throttle.admit(policy, tag, {
+      poweredSeconds: this.#clock.poweredSeconds(now),
+      unixSeconds: quality === "set" && unixMs !== undefined ? unixSeconds(unixMs / 1000) : undefined,
+    });
+    const outcome = this.#judge({ kind: "code", digits, digitTimesMs: times }, !admitted, now);
+    if (admitted && outcome.recognised) this.#throttle.refund(policy, tag);
+    return outcome;
+  }
+
+  #timeOut(now: MonotonicMs): LockOutcome {
+    const reason = "ENTRY_TIMEOUT";
+    const sequence = this.#log({ kind: "access-denied", reason, failedChecks: [reason] }, now);
+    return { ...unusableEntry, indicator: "timeout", reason, failedChecks: [reason], ...named(sequence) };
+  }
+
+  #judge(attempt: Attempt, keypadLockedOut: boolean, now: MonotonicMs): LockOutcome {
+    const paired = this.#paired;
+    if (paired === undefined) return unusableEntry;
+    const held = this.#held;
+    if (held === undefined) return this.#denyWithoutPolicy(attempt, paired, now);
+    const { unixMs } = this.#clock.read(now);
+    const decision = decide(
+      held.indexed,
+      this.#state(paired, keypadLockedOut, now),
+      attempt,
+      unixSeconds((unixMs ?? 0) / 1000),
+    );
+    // SPEC L1: what the decision uses up, then the log entry, then the bolt. Each write may be the last one.
+    this.#persistMarks(decision);
+    const sequence = this.#log(decisionFacts(decision), now);
+    if (decision.granted) this.#openBolt(now);
+    return decisionOutcome(decision, sequence);
+  }
+
+  /** SPEC L7: a paired lock that was never synced knows nobody. */
+  #denyWithoutPolicy(attempt: Attempt, paired: Paired, now: MonotonicMs): LockOutcome {
+    const reason = "CREDENTIAL_UNKNOWN";
+    const tagged =
+      attempt.kind === "code" ? { entryTag: u32Bytes(entryTag(paired.keys.entryTag, attempt.digits)) } : {};
+    const sequence = this.#log({ kind: "access-denied", reason, failedChecks: [reason], ...tagged }, now);
+    return { ...unusableEntry, reason, failedChecks: [reason], ...named(sequence) };
+  }
+
+  #state(paired: Paired, keypadLockedOut: boolean, now: MonotonicMs): LockState {
+    return {
+      clock: {
+        quality: this.#clock.read(now).quality,
+        highWater: this.#clock.highWater,
+        poweredSecondsUnset: this.#clock.poweredSecondsUnset(now),
+      },
+      codeKey: paired.keys.codeHash,
+      entryTagKey: paired.keys.entryTag,
+      dailyKeys: paired.dailyKeys,
+      usedSlots: this.#usedSlots,
+      usesSpent: this.#usesSpent,
+      keypadLockedOut,
+      battery: batteryState(this.battery),
+    };
+  }
+
+  #persistMarks(decision: Decision): void {
+    for (const mark of decision.marks) {
+      if (mark.kind === "daily-code-used") {
+        this.#usedSlots = new Set([...this.#usedSlots, mark.name]);
+        this.#store.writeUsedSlots(this.#usedSlots);
+      } else {
+        this.#usesSpent = new Map([...this.#usesSpent, [mark.credentialId, mark.spent]]);
+        this.#store.writeUsesSpent(this.#usesSpent);
+      }
+    }
+  }
+
+  #openBolt(now: MonotonicMs): void {
+    const openSeconds = this.hardware.model.relockSeconds ?? SECONDS_UNTIL_TOUCHED;
+    if (this.#boltOpenUntil === undefined) this.hardware.battery?.moveBolt();
+    this.#boltOpenUntil = monotonicMs(now + openSeconds * 1000);
+  }
+
+  #setClock(time: UnixMs, before: UnixMs | undefined, now: MonotonicMs): void {
+    this.#clock.set(time, now);
+    this.#log({ kind: "clock-set", ...(before === undefined ? {} : { before }), after: time }, now);
+    this.#dropOldMarks(time);
+  }
+
+  /** Marks of single-use codes go when a signed time has passed their day in every time zone (SPEC C6). */
+  #dropOldMarks(time: UnixMs): void {
+    const oldestDay = Math.floor(time / MS_PER_DAY) - 2;
+    const kept = new Set([...this.#usedSlots].filter((name) => usedSlotDay(name) >= oldestDay));
+    if (kept.size === this.#usedSlots.size) return;
+    this.#usedSlots = kept;
+    this.#store.writeUsedSlots(kept);
+  }
+
+  #commit(next: Extract<LockAction, { kind: "commit" }>, now: MonotonicMs): void {
+    const before = this.policy.version;
+    this.#store.commitPolicy(next);
+    this.#loadPolicy();
+    this.#log({ kind: "policy-committed", before, after: next.version }, now);
+  }
+
+  #freeLog(log: AuditLog, through: number, chainHead: Uint8Array): FreeOutcome {
+    const own = log.headAt(through);
+    // Only what the authority holds unchanged may be freed: its head must be the one that this lock has there.
+    if (own === undefined || !own.every((byte, index) => byte === chainHead[index])) {
+      return { refusal: "chain-mismatch" };
+    }
+    log.release(through);
+    return { through };
+  }
+
+  #log(facts: Omit<AuditFacts, "clock" | "unixSeconds">, now: MonotonicMs): number | undefined {
+    const { quality, unixMs } = this.#clock.read(now);
+    const at = unixMs === undefined ? {} : { unixSeconds: unixSeconds(unixMs / 1000) };
+    return this.#paired?.log.append({ clock: quality, ...at, ...facts });
+  }
+}
+
+interface Paired {
+  readonly keys: PairingKeys;
+  readonly dailyKeys: PairingRecord["dailyKeys"];
+  readonly log: AuditLog;
+  readonly forSync: LockPairing;
+}
+
+type FreeOutcome = Parameters<LockSync["logFreed"]>[0];
+
+function decisionFacts(decision: Decision): Omit<AuditFacts, "clock" | "unixSeconds"> {
+  const { granted, primaryReason, failedChecks, warnings, credentialId, credentialKind, entryTag: tag } = decision;
+  return {
+    kind: granted ? "access-granted" : "access-denied",
+    ...(credentialId === undefined ? {} : { credential: credentialId }),
+    ...(credentialKind === undefined ? {} : { credentialType: credentialKind }),
+    ...(primaryReason === undefined ? {} : { reason: primaryReason }),
+    ...(failedChecks.length === 0 ? {} : { failedChecks: failedChecks.slice(0, FAILED_CHECKS_KEPT) }),
+    ...(warnings.length === 0 ? {} : { warnings }),
+    ...(tag === undefined ? {} : { entryTag: u32Bytes(tag) }),
+  };
+}
+
+function decisionOutcome(decision: Decision, sequence: number | undefined): LockOutcome {
+  const { granted, primaryReason, failedChecks, warnings, credentialId, daily } = decision;
+  return {
+    granted,
+    recognised: credentialId !== undefined || daily !== undefined,
+    indicator: granted ? "spin" : "blink",
+    ...(primaryReason === undefined ? {} : { reason: primaryReason }),
+    failedChecks,
+    warnings,
+    ...named(sequence),
+  };
+}
+
+function named(sequence: number | undefined): { readonly sequence?: number } {
+  return sequence === undefined ? {} : { sequence };
+}
+
+/** A wired lock has no battery to report; its supply is full. */
+function wholeBattery(reading: BatteryReading | undefined): LockFacts["battery"] {
+  if (reading === undefined) return { millivolts: WIRED_MILLIVOLTS, percent: 100 };
+  return { millivolts: reading.millivolts, percent: Math.round(reading.percent) };
+}
+
+function batteryState(reading: BatteryReading | undefined): LockState["battery"] {
+  if (reading === undefined) return "wired";
+  if (reading.percent < BATTERY_EMPTY_PERCENT) return "empty";
+  return reading.percent < BATTERY_LOW_PERCENT ? "low" : "ok";
+}
+
+/** Nothing was judged, so nothing is logged; the digits blink. */
+export const unusableEntry: LockOutcome = {
+  granted: false,
+  recognised: false,
+  indicator: "blink",
+  failedChecks: [],
+  warnings: [],
+};
+const noPolicy = { epoch: 0, version: 0, root: new Uint8Array(32), stale: false };
+
+/** The entry format has room for this many reasons; the primary one is first. */
+const FAILED_CHECKS_KEPT = 8;
+/** Comings and goings are told on the air in batches only: so many entries wait before a lock wants a visit for them. */
+const WAITING_ENTRIES = 32;
+/** A model that does not lock by itself is locked by its resident's touch; this one takes that long. */
+const SECONDS_UNTIL_TOUCHED = 10;
+const BATTERY_EMPTY_PERCENT = 2;
+const WIRED_MILLIVOLTS = 12_000;
+const DIGITS_WITHOUT_POLICY = 7;
+const MS_PER_DAY = 86_400_000;

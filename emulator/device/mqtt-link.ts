@@ -1,0 +1,207 @@
+/**
+ * The network side of a device that speaks MQTT for itself (panels, readers, R2): birth, state with a last will, health, and
+ * its events, each sent until a receipt covers it.
+ *
+ * Reconnecting is done here and not by the client library: its fixed pause would bring all devices of a site back in the
+ * same instant. After each connection the device says everything again from the last receipt on, under the same names.
+ */
+import mqtt, { type MqttClient } from "mqtt";
+import type { z } from "zod";
+import type { DeviceId } from "../../protocol/base/units.ts";
+import { birthSchema } from "../../protocol/wire/messages/birth.ts";
+import { EVENT_BATCH_LIMIT, eventBatchSchema } from "../../protocol/wire/messages/event.ts";
+import { healthSchema } from "../../protocol/wire/messages/health.ts";
+import { receiptSchema } from "../../protocol/wire/messages/receipt.ts";
+import { stateSchema } from "../../protocol/wire/messages/state.ts";
+import { formatPayload, parsePayload } from "../../protocol/wire/payload.ts";
+import { type Channel, formatTopic } from "../../protocol/wire/topics.ts";
+import type { WorldClock } from "../world/clock.ts";
+import type { EventJournal } from "./event-journal.ts";
+
+export interface MqttLinkOptions {
+  readonly url: string;
+  readonly site: string;
+  readonly device: DeviceId;
+  readonly password: string | null;
+  readonly journal: EventJournal;
+  readonly clock: WorldClock;
+  /** 0..1, for the pause before the next try. */
+  readonly jitter: () => number;
+  readonly birth: () => z.input<typeof birthSchema>;
+  readonly health: () => z.input<typeof healthSchema>;
+  /** Told when the link comes or goes, and why it went where that is known. */
+  readonly onChange: (change: { readonly connected: boolean; readonly error?: string }) => void;
+}
+
+export class MqttLink {
+  readonly #options: MqttLinkOptions;
+  #client: MqttClient | undefined;
+  #connected = false;
+  #stopped = false;
+  #failures = 0;
+  /** First sequence that was not yet sent on this connection. */
+  #nextToSend = 1;
+  #cancelTimer: () => void = () => undefined;
+  #cancelHealth: () => void = () => undefined;
+
+  constructor(options: MqttLinkOptions) {
+    this.#options = options;
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  start(): void {
+    const { url, device, password } = this.#options;
+    const client = mqtt.connect(url, {
+      clientId: device,
+      username: device,
+      ...(password === null ? {} : { password }),
+      clean: true,
+      reconnectPeriod: 0,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      keepalive: KEEPALIVE_SECONDS,
+      queueQoSZero: false,
+      will: { topic: this.#topic("state"), payload: Buffer.from(this.#state(false)), qos: 1, retain: true },
+    });
+    this.#client = client;
+    let error: string | undefined;
+    client.on("connect", () => this.#connectedNow());
+    client.on("message", (_topic, payload) => this.#receiptCame(payload));
+    client.on("error", (cause) => {
+      error = cause.message;
+    });
+    client.once("close", () => this.#closedNow(client, error));
+  }
+
+  /** There is something new to send: an event in the journal, or another state of health. */
+  notify(what: "event" | "health"): void {
+    if (!this.#connected) return;
+    if (what === "health") this.#publishRetained("health", formatPayload(healthSchema, this.#options.health()));
+    else this.#sendEvents();
+  }
+
+  /** Says goodbye in order; fulfilled within `STOP_LIMIT_MS`, whatever the broker does. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelTimer();
+    this.#cancelHealth();
+    const client = this.#client;
+    if (client === undefined) return;
+    const goodbye = this.#connected ? this.#publishRetained("state", this.#state(false)) : Promise.resolve();
+    await Promise.race([goodbye, new Promise<void>((resolve) => this.#options.clock.after(STOP_LIMIT_MS, resolve))]);
+    client.end(true);
+  }
+
+  #connectedNow(): void {
+    const { journal, birth, health, onChange } = this.#options;
+    this.#connected = true;
+    this.#failures = 0;
+    this.#nextToSend = journal.through + 1;
+    this.#client?.subscribe(this.#topic("receipt"), { qos: 1 }, (error) => {
+      // Without receipts nothing would ever be freed: a broker that refuses them is left and tried again.
+      if (error !== null) this.#client?.end(true);
+    });
+    this.#publishRetained("birth", formatPayload(birthSchema, birth()));
+    this.#publishRetained("state", this.#state(true));
+    this.#publishRetained("health", formatPayload(healthSchema, health()));
+    this.#sayHealthRegularly();
+    this.#sendEvents();
+    onChange({ connected: true });
+  }
+
+  #closedNow(client: MqttClient, error: string | undefined): void {
+    this.#cancelTimer();
+    this.#cancelHealth();
+    client.removeAllListeners();
+    // A late error of a connection that is over has no reader any more, and an error without a listener ends the process.
+    client.on("error", () => undefined);
+    client.end(true);
+    const was = this.#connected;
+    this.#connected = false;
+    if (this.#stopped) return;
+    if (was || this.#failures === 0) {
+      this.#options.onChange({ connected: false, ...(error === undefined ? {} : { error }) });
+    }
+    this.#failures += 1;
+    const pauseMs = Math.min(PAUSE_MAX_MS, PAUSE_MIN_MS * 2 ** Math.min(this.#failures, 6));
+    this.#cancelTimer = this.#options.clock.after(pauseMs * (0.5 + this.#options.jitter() / 2), () => this.start());
+  }
+
+  #receiptCame(payload: Uint8Array): void {
+    const receipt = parsePayload(receiptSchema, payload);
+    // A payload that is no receipt is not answered; the events stay and are sent again when their time comes.
+    if (!receipt.ok || receipt.value.device !== this.#options.device) return;
+    const { through, missing } = receipt.value;
+    if (through !== null) this.#options.journal.receive(through);
+    for (const { from, to } of missing) this.#sendRange(from, to);
+    this.#sendEvents();
+  }
+
+  /** Sends what has not been sent on this connection, at most a window beyond the last receipt, and watches for the receipt. */
+  #sendEvents(): void {
+    const { journal } = this.#options;
+    const last = Math.min(journal.next - 1, journal.through + WINDOW_EVENTS);
+    if (last >= this.#nextToSend) {
+      this.#sendRange(this.#nextToSend, last);
+      this.#nextToSend = last + 1;
+    }
+    this.#watchReceipt();
+  }
+
+  #watchReceipt(): void {
+    this.#cancelTimer();
+    const { journal, clock } = this.#options;
+    if (journal.through >= journal.next - 1) return;
+    this.#cancelTimer = clock.after(RECEIPT_TIMEOUT_MS, () => {
+      this.#nextToSend = journal.through + 1;
+      this.#sendEvents();
+    });
+  }
+
+  #sendRange(from: number, to: number): void {
+    const { journal, device } = this.#options;
+    for (let first = from; first <= to; first += EVENT_BATCH_LIMIT) {
+      const entries = journal.read(first, to, EVENT_BATCH_LIMIT);
+      if (entries.length === 0) return;
+      const batch = { v: 1 as const, device, events: entries.map(({ event }) => event) };
+      this.#client?.publish(this.#topic("event"), formatPayload(eventBatchSchema, batch), { qos: 1 });
+    }
+  }
+
+  #sayHealthRegularly(): void {
+    this.#cancelHealth = this.#options.clock.after(HEALTH_EVERY_MS, () => {
+      this.notify("health");
+      this.#sayHealthRegularly();
+    });
+  }
+
+  #publishRetained(channel: Channel, payload: string): Promise<void> {
+    return new Promise((resolve) => {
+      // An error here means that the connection ends, and everything retained is said again on the next one.
+      this.#client?.publish(this.#topic(channel), payload, { qos: 1, retain: true }, () => resolve());
+    });
+  }
+
+  #state(online: boolean): string {
+    const { device, clock } = this.#options;
+    const heardAt = online ? Math.floor(clock.nowMs() / 1000) : null;
+    return formatPayload(stateSchema, { v: 1, device, online, heardAt });
+  }
+
+  #topic(channel: Channel): string {
+    return formatTopic({ site: this.#options.site, device: this.#options.device, channel });
+  }
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const KEEPALIVE_SECONDS = 15;
+const PAUSE_MIN_MS = 100;
+const PAUSE_MAX_MS = 5_000;
+const STOP_LIMIT_MS = 500;
+/** A receipt follows a commit to disk, which takes milliseconds; after this long the message or the receipt was lost. */
+const RECEIPT_TIMEOUT_MS = 3_000;
+/** Events under way without a receipt: four full batches. */
+const WINDOW_EVENTS = 4 * EVENT_BATCH_LIMIT;
+const HEALTH_EVERY_MS = 30_000;

@@ -1,0 +1,152 @@
+/** Gives a networked device time and its place on the site's broker: joins the firmware to timers and to `mqtt-link.ts`. */
+import type { Attempt } from "../../protocol/access/attempt.ts";
+import type { DeviceId } from "../../protocol/base/units.ts";
+import type { WorldClock } from "../world/clock.ts";
+import type { KeypadKey } from "./keypad.ts";
+import type { LockOutcome } from "./lock.ts";
+import { MqttLink } from "./mqtt-link.ts";
+import type { DeviceTime, Enrolment, NetworkedDevice } from "./networked-device.ts";
+
+export interface NetworkedHostOptions {
+  readonly device: DeviceId;
+  readonly site: string;
+  readonly serial: string;
+  readonly hardwareVersion: string;
+  readonly firmware: NetworkedDevice;
+  readonly brokerUrl: string;
+  readonly clock: WorldClock;
+  readonly jitter: () => number;
+  readonly onChange: (device: DeviceId) => void;
+  /** An entry was thrown away and nobody waits to hear it: the key by key typist has left. */
+  readonly onTimeout: (device: DeviceId, outcome: LockOutcome) => void;
+  readonly onLink: (device: DeviceId, change: { readonly connected: boolean; readonly error?: string }) => void;
+}
+
+export class NetworkedHost {
+  readonly firmware: NetworkedDevice;
+  readonly #options: NetworkedHostOptions;
+  #link: MqttLink | undefined;
+  #cancelWake: () => void = () => undefined;
+  #waiting: ((outcome: LockOutcome) => void)[] = [];
+
+  constructor(options: NetworkedHostOptions) {
+    this.firmware = options.firmware;
+    this.#options = options;
+  }
+
+  /** Goes on the network with what enrolment gave. */
+  connect(password: string, enrolment: Enrolment): void {
+    if (this.#link !== undefined) return;
+    this.firmware.enrol(enrolment);
+    const { device, site, brokerUrl, clock, jitter, onLink } = this.#options;
+    this.#link = new MqttLink({
+      url: brokerUrl,
+      site,
+      device,
+      password,
+      journal: this.firmware.journal,
+      clock,
+      jitter,
+      birth: () => this.#birth(),
+      health: () => this.#health(),
+      onChange: (change) => {
+        onLink(device, change);
+        this.#changed();
+      },
+    });
+    this.#link.start();
+  }
+
+  get connected(): boolean {
+    return this.#link?.connected ?? false;
+  }
+
+  press(keys: readonly KeypadKey[]): Promise<LockOutcome> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      for (const key of keys) this.#tell(this.firmware.press(key, this.#time()));
+      this.#changed();
+    });
+  }
+
+  pressOne(key: KeypadKey): readonly LockOutcome[] {
+    const outcomes = this.firmware.press(key, this.#time());
+    if (outcomes.length > 0) this.#link?.notify("event");
+    this.#changed();
+    return outcomes;
+  }
+
+  present(attempt: Exclude<Attempt, { kind: "code" }>): LockOutcome {
+    const outcome = this.firmware.present(attempt, this.#time());
+    this.#link?.notify("event");
+    this.#changed();
+    return outcome;
+  }
+
+  async stop(): Promise<void> {
+    this.#cancelWake();
+    await this.#link?.stop();
+  }
+
+  #birth() {
+    const { device, serial, hardwareVersion, firmware } = this.#options;
+    const { model, firmware: version } = firmware.hardware;
+    return {
+      v: 1 as const,
+      device,
+      model: model.name,
+      bootCount: firmware.journal.boot,
+      serial,
+      firmware: version,
+      hardware: hardwareVersion,
+    };
+  }
+
+  #health() {
+    const { device, clock, firmware } = this.#options;
+    const at = Math.floor(clock.nowMs() / 1000);
+    const version = firmware.hardware.firmware;
+    return {
+      v: 1 as const,
+      device,
+      battery: null,
+      firmware: version === null ? null : { version, at },
+      firmwareVerdict: null,
+      clock: { quality: "set" as const, driftMs: 0, at },
+      uptimeSeconds: firmware.uptimeSeconds(clock.monotonicMs()),
+      bootCount: firmware.journal.boot,
+      lastSyncAt: null,
+      at,
+    };
+  }
+
+  #time(): DeviceTime {
+    const { clock } = this.#options;
+    return { unixMs: clock.nowMs(), monotonicMs: clock.monotonicMs() };
+  }
+
+  #tell(outcomes: readonly LockOutcome[]): void {
+    for (const outcome of outcomes) {
+      const waiting = this.#waiting.shift();
+      if (waiting === undefined) this.#options.onTimeout(this.#options.device, outcome);
+      else waiting(outcome);
+    }
+    if (outcomes.length > 0) this.#link?.notify("event");
+  }
+
+  #changed(): void {
+    this.#schedule();
+    this.#options.onChange(this.#options.device);
+  }
+
+  #schedule(): void {
+    const { clock } = this.#options;
+    this.#cancelWake();
+    const due = this.firmware.nextWakeMs();
+    if (due === undefined) return;
+    this.#cancelWake = clock.after(Math.max(1, due - clock.monotonicMs()), () => {
+      this.#tell(this.firmware.wake(this.#time()));
+      this.#changed();
+    });
+  }
+}

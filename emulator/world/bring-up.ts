@@ -1,0 +1,163 @@
+/**
+ * The bench: introduces the site and its devices to the cloud, once. What was introduced is remembered in the state folder, so
+ * that a restarted site process does not put an old file over what the manager changed meanwhile.
+ * The cloud may come later or go away in between: every step is tried again until it is through.
+ */
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { bytesToBase64 } from "../../protocol/base/bytes.ts";
+import { assert, type Result } from "../../protocol/base/result.ts";
+import { type UnixSeconds, unixMs, unixSeconds } from "../../protocol/base/units.ts";
+import { x25519PublicKey } from "../../protocol/crypto.ts";
+import type { LockHost } from "../device/lock-host.ts";
+import {
+  type CloudFault,
+  type EnrolAnswer,
+  enrolAnswer,
+  enrolDevice,
+  type PairAnswer,
+  pairLock,
+  putSite,
+} from "../people/cloud-client.ts";
+import type { House, HouseOptions } from "./house.ts";
+
+/** What the state folder remembers of the bring-up. */
+export class BringUpRecord {
+  readonly #path: string;
+  #kept: Kept;
+
+  /** Reads the record, or begins one whose world starts at `now`. */
+  constructor(stateFolder: string, seed: number, now: UnixSeconds) {
+    this.#path = join(stateFolder, "site.json");
+    if (existsSync(this.#path)) {
+      const read = keptSchema.safeParse(JSON.parse(readFileSync(this.#path, "utf8")));
+      assert(read.success, "the record of the bring-up reads back");
+      this.#kept = read.data;
+    } else {
+      this.#kept = { start: now, seed, sitePut: false, enrolments: {} };
+      this.#write();
+    }
+  }
+
+  get start(): UnixSeconds {
+    return unixSeconds(this.#kept.start);
+  }
+
+  get seed(): number {
+    return this.#kept.seed;
+  }
+
+  get sitePut(): boolean {
+    return this.#kept.sitePut;
+  }
+
+  markSitePut(): void {
+    this.#kept = { ...this.#kept, sitePut: true };
+    this.#write();
+  }
+
+  enrolment(device: string): EnrolAnswer | undefined {
+    const kept = this.#kept.enrolments[device];
+    if (kept === undefined) return undefined;
+    const read = enrolAnswer.safeParse(kept);
+    assert(read.success, "an enrolment reads back");
+    return read.data;
+  }
+
+  keepEnrolment(device: string, answer: EnrolAnswer): void {
+    const { mqttPassword, dailyKeys, keyEpoch, entryTagKey } = answer;
+    const kept = {
+      mqttPassword,
+      dailyKeys: dailyKeys.map(({ door, key }) => ({ door, key: bytesToBase64(key) })),
+      keyEpoch,
+      entryTagKey: bytesToBase64(entryTagKey),
+    };
+    this.#kept = { ...this.#kept, enrolments: { ...this.#kept.enrolments, [device]: kept } };
+    this.#write();
+  }
+
+  /** It holds the devices' passwords and keys: for its owner's eyes alone. */
+  #write(): void {
+    writeFileSync(`${this.#path}.new`, JSON.stringify(this.#kept), { mode: 0o600 });
+    renameSync(`${this.#path}.new`, this.#path);
+  }
+}
+
+export interface BringUpOptions {
+  readonly house: House;
+  readonly houseOptions: HouseOptions;
+  readonly record: BringUpRecord;
+  readonly siteText: string;
+  readonly cloudUrl: string;
+  readonly signal: AbortSignal;
+  readonly pause: (ms: number) => Promise<void>;
+  readonly onWaiting: (fault: CloudFault) => void;
+}
+
+/** True when everything is introduced; false when `signal` came first. */
+export async function bringUp(options: BringUpOptions): Promise<boolean> {
+  const { house, record, cloudUrl, siteText } = options;
+  if (!record.sitePut) {
+    const put = await untilThrough(options, () => putSite(cloudUrl, siteText, record.start));
+    if (put === undefined) return false;
+    record.markSitePut();
+  }
+  for (const lock of house.locks.values()) {
+    if (!lock.firmware.paired && !(await pairOne(options, lock))) return false;
+  }
+  for (const [device, host] of house.networked) {
+    const enrolment = record.enrolment(device) ?? (await untilThrough(options, () => enrolDevice(cloudUrl, device)));
+    if (enrolment === undefined) return false;
+    record.keepEnrolment(device, enrolment);
+    const { mqttPassword, entryTagKey, dailyKeys, keyEpoch } = enrolment;
+    host.connect(mqttPassword, { entryTagKey, dailyKeys: dailyKeys.map(({ key }) => ({ keyId: keyEpoch, key })) });
+  }
+  return true;
+}
+
+async function pairOne(options: BringUpOptions, lock: LockHost): Promise<boolean> {
+  const { cloudUrl, houseOptions } = options;
+  const { hardware } = lock.firmware;
+  const answer = await untilThrough(options, () =>
+    pairLock(cloudUrl, {
+      device: hardware.device,
+      staticPublicKey: x25519PublicKey(hardware.staticPrivateKey),
+      address: lock.peripheral.address,
+    }),
+  );
+  if (answer === undefined) return false;
+  const truth = houseOptions.worldSite.world.devices.find(({ id }) => id === hardware.device);
+  const errorMs = (truth?.clockErrorSeconds ?? 0) * 1000;
+  lock.pair(pairingRecordOf(answer), unixMs(houseOptions.clock.nowMs() + errorMs));
+  return true;
+}
+
+function pairingRecordOf({ pairingId, authority, dailyKeys, keyEpoch }: PairAnswer) {
+  return { pairingId, ...authority, dailyKeys: dailyKeys.map(({ key }) => ({ keyId: keyEpoch, key })) };
+}
+
+/** Tries until it is through; undefined when the process is stopping. */
+async function untilThrough<Value>(
+  { signal, pause, onWaiting }: BringUpOptions,
+  attempt: () => Promise<Result<Value, CloudFault>>,
+): Promise<Value | undefined> {
+  for (let tries = 1; !signal.aborted; tries++) {
+    const result = await attempt();
+    if (result.ok) return result.value;
+    onWaiting(result.fault);
+    await pause(Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(tries, 5)));
+  }
+  return undefined;
+}
+
+const keptSchema = z.strictObject({
+  start: z.number().int(),
+  seed: z.number().int(),
+  sitePut: z.boolean(),
+  enrolments: z.record(z.string(), z.unknown()),
+});
+type Kept = z.output<typeof keptSchema>;
+
+const RETRY_MIN_MS = 100;
+const RETRY_MAX_MS = 1_000;

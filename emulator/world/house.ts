@@ -1,0 +1,314 @@
+/**
+ * The devices of one site, made from its file, its seed and what their flash still holds. Everything that a person can do at a
+ * door is here; how they come to do it (HTTP, the page, a phone) is not.
+ */
+import { join } from "node:path";
+import type { Attempt } from "../../protocol/access/attempt.ts";
+import type { CredentialKind } from "../../protocol/access/credential-kind.ts";
+import { assert, failed, ok, type Result } from "../../protocol/base/result.ts";
+import { type DeviceId, parseDeviceId, type UnixSeconds, unixSeconds } from "../../protocol/base/units.ts";
+import { modelByName } from "../../protocol/firmware/models.ts";
+import { compileLockPolicy } from "../../protocol/site/compile-lock-policy.ts";
+import type { SiteCredential, SiteDevice } from "../../protocol/site/site.ts";
+import { Battery } from "../device/battery.ts";
+import { EventJournal } from "../device/event-journal.ts";
+import { FileFlash } from "../device/flash.ts";
+import { type KeypadKey, keysOfCode } from "../device/keypad.ts";
+import { LockFirmware, type LockOutcome } from "../device/lock.ts";
+import { LockHost } from "../device/lock-host.ts";
+import { NetworkedDevice } from "../device/networked-device.ts";
+import { NetworkedHost } from "../device/networked-host.ts";
+import type { WorldClock } from "./clock.ts";
+import { seededRandom } from "./random.ts";
+import type { WorldDevice, WorldSite } from "./site-file.ts";
+import type { WorldLog } from "./world-log.ts";
+
+export interface HouseOptions {
+  readonly worldSite: WorldSite;
+  /** When this world began; relative times of the site file count from it. */
+  readonly start: UnixSeconds;
+  readonly seed: number;
+  readonly stateFolder: string;
+  readonly brokerUrl: string;
+  readonly clock: WorldClock;
+  readonly log: WorldLog;
+  readonly onChange: (device: DeviceId) => void;
+}
+
+export type House = {
+  readonly locks: ReadonlyMap<DeviceId, LockHost>;
+  readonly networked: ReadonlyMap<DeviceId, NetworkedHost>;
+};
+
+export type ActFault =
+  | { readonly code: "no-such-device" | "no-such-person" | "no-keypad" | "not-a-code" | "no-usable-credential" }
+  | { readonly code: "no-such-credential" | "credential-not-theirs" | "needs-no-decision" };
+
+export interface ActOutcome extends LockOutcome {
+  readonly device: DeviceId;
+  readonly credential?: string;
+  readonly credentialType?: CredentialKind;
+}
+
+/** Boots every device of the site. A site whose policies cannot be compiled was refused by `readSiteFile`'s caller before. */
+export function buildHouse(options: HouseOptions): House {
+  const { site, world } = options.worldSite;
+  const worldById = new Map(world.devices.map((device) => [device.id, device]));
+  const locks = new Map<DeviceId, LockHost>();
+  const networked = new Map<DeviceId, NetworkedHost>();
+  for (const device of site.devices) {
+    const truth = worldById.get(device.id);
+    assert(truth !== undefined, "the site file names each device's truth");
+    if (modelByName[device.model].network === "ble") locks.set(device.id, buildLock(device, truth, options));
+    else networked.set(device.id, buildNetworked(device, truth, options));
+  }
+  return { locks, networked };
+}
+
+/** Types a code on a device's keypad and ends the entry. Faults: no-such-device, no-keypad, not-a-code. */
+export async function typeCode(
+  { house, options }: InHouse,
+  device: string,
+  code: string,
+  who?: string,
+): Promise<Result<ActOutcome, ActFault>> {
+  const host = hostOf(house, device);
+  if (!host.ok) return host;
+  const model = host.value.firmware.hardware.model;
+  if (model.digitTimeoutMs === undefined) return failed({ code: "no-keypad" });
+  const keys = keysOfCode(code);
+  if (keys === undefined) return failed({ code: "not-a-code" });
+  const outcome = await host.value.press(keys);
+  return ok(record(options, host.value, { device: host.value.id, ...outcome }, who));
+}
+
+/** Presses one key. Gives what the key ended, if anything. Faults: no-such-device, no-keypad. */
+export function pressKey(
+  { house, options }: InHouse,
+  device: string,
+  key: KeypadKey,
+): Result<readonly ActOutcome[], ActFault> {
+  const host = hostOf(house, device);
+  if (!host.ok) return host;
+  if (host.value.firmware.hardware.model.digitTimeoutMs === undefined) return failed({ code: "no-keypad" });
+  const outcomes = host.value.pressOne(key);
+  return ok(outcomes.map((outcome) => record(options, host.value, { device: host.value.id, ...outcome })));
+}
+
+/**
+ * A person walks to a device and presents a credential: one by id or kind, or the first of theirs that the device takes.
+ * Faults: as listed in ActFault.
+ */
+export async function tryDevice(
+  inHouse: InHouse,
+  person: string,
+  device: string,
+  wanted: string | undefined,
+): Promise<Result<ActOutcome, ActFault>> {
+  const { house, options } = inHouse;
+  if (!options.worldSite.site.people.some(({ id }) => id === person)) return failed({ code: "no-such-person" });
+  const host = hostOf(house, device);
+  if (!host.ok) return host;
+  const chosen = chooseCredential(options, host.value.firmware.hardware.model.takes, person, wanted);
+  if (!chosen.ok) return chosen;
+  const credential = chosen.value;
+  const named = { credential: credential.id, credentialType: credential.kind };
+  if (credential.digits !== undefined) {
+    const typed = await typeCode(inHouse, device, credential.digits, person);
+    return typed.ok ? ok({ ...typed.value, ...named }) : typed;
+  }
+  const attempt = attemptOf(credential, unixSeconds(options.clock.nowMs() / 1000));
+  if (attempt === undefined) return failed({ code: "needs-no-decision" });
+  const outcome = host.value.present(attempt);
+  return ok(record(options, host.value, { device: host.value.id, ...outcome, ...named }, person));
+}
+
+/** What a person has on them: their own credentials, and what is in their pockets. */
+export function credentialsOf({ worldSite }: HouseOptions, person: string): readonly SiteCredential[] {
+  const pocket = worldSite.world.pockets.filter((each) => each.person === person).flatMap((each) => each.credentials);
+  return worldSite.site.credentials.filter((each) => each.person === person || pocket.includes(each.id));
+}
+
+export interface InHouse {
+  readonly house: House;
+  readonly options: HouseOptions;
+}
+
+interface Host {
+  readonly id: DeviceId;
+  readonly firmware: LockHost["firmware"] | NetworkedHost["firmware"];
+  readonly boot: number;
+  press(keys: readonly KeypadKey[]): Promise<LockOutcome>;
+  pressOne(key: KeypadKey): readonly LockOutcome[];
+  present(attempt: Exclude<Attempt, { kind: "code" }>): LockOutcome;
+}
+
+function hostOf({ locks, networked }: House, text: string): Result<Host, ActFault> {
+  const id = parseDeviceId(text);
+  const host = id === undefined ? undefined : (locks.get(id) ?? networked.get(id));
+  if (id === undefined || host === undefined) return failed({ code: "no-such-device" });
+  const { firmware } = host;
+  return ok({
+    id,
+    firmware,
+    boot: "journal" in firmware ? firmware.journal.boot : firmware.bootCount,
+    press: (keys) => host.press(keys),
+    pressOne: (key) => host.pressOne(key),
+    present: (attempt) => host.present(attempt),
+  });
+}
+
+function chooseCredential(
+  options: HouseOptions,
+  takes: readonly CredentialKind[],
+  person: string,
+  wanted: string | undefined,
+): Result<SiteCredential, ActFault> {
+  const carried = credentialsOf(options, person);
+  if (wanted === undefined) {
+    const usable = carried.find(({ kind }) => kind !== "mechanical-key" && takes.includes(kind));
+    return usable === undefined ? failed({ code: "no-usable-credential" }) : ok(usable);
+  }
+  const found = carried.find(({ id, kind }) => id === wanted || kind === wanted);
+  // What this device cannot read may be held against it all the same: then it says so itself.
+  if (found !== undefined) return ok(found);
+  const known = options.worldSite.site.credentials.some(({ id }) => id === wanted);
+  return failed({ code: known ? "credential-not-theirs" : "no-such-credential" });
+}
+
+/** Undefined for a mechanical key, which turns without asking anybody. */
+function attemptOf(
+  { id, kind, token }: SiteCredential,
+  now: UnixSeconds,
+): Exclude<Attempt, { kind: "code" }> | undefined {
+  switch (kind) {
+    case "app-key":
+      return {
+        kind: "app",
+        credentialId: id,
+        certificate: {
+          issuedAt: unixSeconds(now - APP_ISSUED_AGO_SECONDS),
+          notAfter: unixSeconds(now + APP_SECONDS_LEFT),
+        },
+      };
+    case "keycard":
+    case "rf-card":
+    case "qr":
+    case "face":
+    case "licence-plate":
+      return token === undefined ? undefined : { kind: "token", tokenKind: kind, value: token, authentic: true };
+    case "temp-key":
+      return token === undefined ? undefined : { kind: "token", tokenKind: "qr", value: token, authentic: true };
+    default:
+      return undefined;
+  }
+}
+
+function record({ log }: HouseOptions, { boot }: Host, outcome: ActOutcome, who?: string): ActOutcome {
+  const { device, granted, reason, credentialType, sequence } = outcome;
+  log.add({
+    device,
+    kind: granted ? "granted" : "denied",
+    ...(who === undefined ? {} : { who }),
+    ...(credentialType === undefined ? {} : { with: credentialType }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(sequence === undefined ? {} : { boot, sequence }),
+  });
+  return outcome;
+}
+
+function recordTimeout(log: WorldLog, device: DeviceId, boot: number, { reason, sequence }: LockOutcome): void {
+  log.add({
+    device,
+    kind: "denied",
+    ...(reason === undefined ? {} : { reason }),
+    ...(sequence === undefined ? {} : { boot, sequence }),
+  });
+}
+
+function buildLock(device: SiteDevice, truth: WorldDevice, options: HouseOptions): LockHost {
+  const { seed, stateFolder, clock, log, onChange, worldSite } = options;
+  const { address } = device;
+  assert(address !== undefined, "a BLE lock has an address");
+  const door = worldSite.site.doors.find(({ id }) => id === device.door);
+  const firmware = new LockFirmware(
+    {
+      device: device.id,
+      model: modelByName[device.model],
+      firmware: truth.firmware ?? "",
+      hardware: truth.hardware,
+      door: door?.kind === "RESIDENCE" ? "residence" : "communal",
+      driftPpm: truth.driftPpm,
+      battery: truth.batteryPercent === undefined ? undefined : new Battery(truth.batteryPercent),
+      staticPrivateKey: seededRandom(seed, `lock/${device.id}/static-key`).bytes(32),
+    },
+    new FileFlash(join(stateFolder, device.id)),
+    clock.monotonicMs(),
+  );
+  // A boot of its own stream: an ephemeral key must never be used for two sessions.
+  const random = seededRandom(seed, `lock/${device.id}/session/boot-${firmware.bootCount}`);
+  return new LockHost({
+    firmware,
+    address,
+    clock,
+    random: (length) => random.bytes(length),
+    onChange,
+    onTimeout: (id, outcome) => recordTimeout(log, id, firmware.bootCount, outcome),
+    onVisit: (id, end) => {
+      log.add({
+        device: id,
+        kind: end === "finished" ? "synced" : "visit-failed",
+        ...(end === "finished" ? {} : { reason: end }),
+      });
+    },
+  });
+}
+
+function buildNetworked(device: SiteDevice, truth: WorldDevice, options: HouseOptions): NetworkedHost {
+  const { seed, stateFolder, clock, brokerUrl, onChange, log, worldSite, start } = options;
+  const codeKey = seededRandom(seed, `reader/${device.id}/code-key`).bytes(32);
+  const compiled = compileLockPolicy(worldSite.site, device.id, {
+    epoch: 1,
+    version: 1,
+    now: start,
+    codeHashKey: codeKey,
+  });
+  assert(compiled.ok, `the policy of ${device.id} was compiled before, when the file was checked`);
+  const people = worldSite.site.credentials.flatMap(({ id, person }) =>
+    person === undefined ? [] : [[id, person] as const],
+  );
+  const firmware = new NetworkedDevice(
+    {
+      model: modelByName[device.model],
+      firmware: truth.firmware,
+      codeKey,
+      personByCredential: new Map(people),
+    },
+    compiled.value,
+    {
+      flash: new FileFlash(join(stateFolder, device.id)),
+      journal: new EventJournal(join(stateFolder, `${device.id}.journal`)),
+    },
+    { unixMs: clock.nowMs(), monotonicMs: clock.monotonicMs() },
+  );
+  const jitter = seededRandom(seed, `reader/${device.id}/reconnect`);
+  return new NetworkedHost({
+    device: device.id,
+    site: worldSite.site.id,
+    serial: device.serial,
+    hardwareVersion: truth.hardware,
+    firmware,
+    brokerUrl,
+    clock,
+    jitter: () => jitter.next(),
+    onChange,
+    onTimeout: (id, outcome) => recordTimeout(log, id, firmware.journal.boot, outcome),
+    onLink: (id, { connected, error }) => {
+      log.add({ device: id, kind: connected ? "online" : "offline", ...(error === undefined ? {} : { note: error }) });
+    },
+  });
+}
+
+/** An app renews its certificate daily; at most 72 h are allowed (PROTOCOL part 3). */
+const APP_ISSUED_AGO_SECONDS = 3_600;
+const APP_SECONDS_LEFT = 71 * 3_600;

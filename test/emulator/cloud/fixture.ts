@@ -1,0 +1,214 @@
+/** A cloud in memory on a stepped clock, its small site, and the lock's end of a pairing, for the tests of the cloud. */
+
+import { cloudKeysFromSeed } from "../../../emulator/cloud/authority-keys.ts";
+import type { OutgoingMessage } from "../../../emulator/cloud/broker.ts";
+import { createCloud } from "../../../emulator/cloud/cloud.ts";
+import { createCloudLog } from "../../../emulator/cloud/log.ts";
+import { SteppedClock } from "../../../emulator/world/clock.ts";
+import { seededRandom } from "../../../emulator/world/random.ts";
+import { entryTag } from "../../../protocol/access/lookup.ts";
+import { bytesToBase64 } from "../../../protocol/base/bytes.ts";
+import { type DeviceId, parseDeviceId, unixSeconds } from "../../../protocol/base/units.ts";
+import { x25519PublicKey } from "../../../protocol/crypto.ts";
+import {
+  authorityPublicKeys,
+  derivePairingKeys,
+  macReport,
+  type PairingKeys,
+} from "../../../protocol/sync/authority.ts";
+import {
+  type AuditEntry,
+  auditChainNext,
+  auditChainStart,
+  auditEntry,
+  auditEntryToEvent,
+} from "../../../protocol/wire/audit-entry.ts";
+import { lockReport } from "../../../protocol/wire/signed-objects.ts";
+
+/** Thursday 2026-12-24 at noon in New York. */
+export const noon = unixSeconds(Date.parse("2026-12-24T12:00:00-05:00") / 1000);
+export const publicUrl = "http://127.0.0.1:8701";
+
+export const siteText = `
+site: {id: maple-court, name: Maple Court, timeZone: America/New_York, doorcodeDigits: 7,
+       propertyManager: {name: Maple Management, phone: "+1 555 0100", email: desk@maple.example}}
+doors:
+  - {id: lobby, name: Lobby, kind: COMMUNAL, company: maple}
+  - {id: garage, name: Garage, kind: COMMUNAL, company: maple}
+  - {id: roof, name: Roof terrace, kind: COMMUNAL, company: maple}
+devices:
+  - {id: lobby-lock, model: C2, door: lobby, serial: C2-0001, address: "C0:FF:EE:00:00:02"}
+  - {id: garage-lock, model: M2, door: garage, serial: M2-0001, address: "C0:FF:EE:00:00:03"}
+  - {id: roof-lock, model: C1, door: roof, serial: C1-0001, address: "C0:FF:EE:00:00:04", state: assigned}
+  - {id: gate-r29, model: R29, door: garage, serial: R29-0001}
+panels:
+  - {id: lobby-link, name: Lobby panel, door: lobby}
+  - {id: roof-link, name: Roof panel, door: roof}
+units: [{id: unit-1a, name: 1A}, {id: unit-2b, name: 2B}]
+people:
+  - {id: alice, name: Alice Ames, email: alice@maple.example, role: RESIDENT, unit: unit-1a, showInIntercom: true}
+  - {id: bob, name: "Bob <i>Barker</i>", email: bob@maple.example, role: RESIDENT, unit: unit-2b, showInIntercom: true}
+  - {id: nora-no-unit, name: Nora Nounit, email: nora@maple.example, role: RESIDENT, showInIntercom: true}
+  - {id: ned-no-key, name: Ned Nokey, email: ned@maple.example, role: RESIDENT, unit: unit-2b, showInIntercom: true}
+  - {id: hana-hidden, name: Hana Hidden, email: hana@maple.example, role: RESIDENT, unit: unit-2b, showInIntercom: false}
+  - {id: carl, name: Carl Cleaner, email: carl@maple.example, role: NON_RESIDENT}
+accessGroups:
+  - {id: residents, name: Residents, doors: [lobby, roof], members: [alice, bob, nora-no-unit, hana-hidden]}
+  - {id: garage, name: Garage, doors: [garage], members: [alice, carl]}
+credentials:
+  - {id: alice-app, kind: app-key, person: alice}
+  - {id: alice-code, kind: permanent-doorcode, person: alice, code: "4815162", doors: [lobby]}
+  - {id: bob-app, kind: app-key, person: bob}
+  - {id: carl-code, kind: permanent-doorcode, person: carl, code: "2342108"}
+world: {what: only the emulated site reads}
+`;
+
+export function deviceId(text: string): DeviceId {
+  const id = parseDeviceId(text);
+  if (id === undefined) throw new Error(`${text} is no device id`);
+  return id;
+}
+
+export const gateway = deviceId("gateway-main");
+export const gatewayPassword = "correct horse battery staple";
+
+export interface CloudOrder {
+  readonly stateDirectory?: string;
+  readonly site?: string;
+  readonly start?: number;
+}
+
+/** A cloud with its site imported and its gateway registered, at noon. */
+export async function startCloud({ stateDirectory = ":memory:", site = siteText, start = noon }: CloudOrder = {}) {
+  const clock = new SteppedClock(start * 1000);
+  const random = seededRandom(7, "test/cloud");
+  const created = await createCloud({
+    stateDirectory,
+    keys: cloudKeysFromSeed(seededRandom(7, "authority").bytes(32)),
+    publicUrl,
+    ports: { clock, random: (length) => random.bytes(length) },
+    log: createCloudLog("silent"),
+  });
+  if (!created.ok) throw new Error(created.fault.code);
+  const cloud = created.value;
+  const imported = cloud.authority.importSite(site, unixSeconds(start));
+  if (!imported.ok) throw new Error(JSON.stringify(imported.fault));
+  cloud.authority.registerGateway(gateway, gatewayPassword);
+  return { cloud, clock };
+}
+
+export type TestCloud = Awaited<ReturnType<typeof startCloud>>["cloud"];
+
+/** What the broker keeps or sends is caught here instead, so that a test without sockets sees it. */
+export function catchMessages(cloud: TestCloud): OutgoingMessage[] {
+  const messages: OutgoingMessage[] = [];
+  cloud.broker.publish = (message) => {
+    messages.push(message);
+  };
+  return messages;
+}
+
+/** The lock's end: its key, its pairing, its chained log and its reports. */
+export class PairedLock {
+  readonly device: DeviceId;
+  readonly keys: PairingKeys;
+  readonly pairingId: Uint8Array;
+  readonly dailyKey: Uint8Array;
+  #head: Uint8Array;
+  #next = 1;
+
+  private constructor(device: DeviceId, keys: PairingKeys, pairingId: Uint8Array, dailyKey: Uint8Array) {
+    this.device = device;
+    this.keys = keys;
+    this.pairingId = pairingId;
+    this.dailyKey = dailyKey;
+    this.#head = auditChainStart(pairingId);
+  }
+
+  static pair(cloud: TestCloud, id: string): PairedLock {
+    const device = deviceId(id);
+    const privateKey = seededRandom(7, `lock/${id}`).bytes(32);
+    const staticPublicKey = x25519PublicKey(privateKey);
+    const paired = cloud.authority.pairLock({ device, staticPublicKey, address: "C0:FF:EE:00:00:02" });
+    if (!paired.ok) throw new Error(paired.fault.code);
+    const { pairingId, dailyKeys } = paired.value;
+    const authority = authorityPublicKeys(cloud.authority.keys.roles);
+    const keys = derivePairingKeys(privateKey, authority.static, pairingId);
+    if (keys === undefined) throw new Error("a low-order key");
+    return new PairedLock(device, keys, pairingId, dailyKeys[0]?.key ?? new Uint8Array(0));
+  }
+
+  /** Writes an entry to the log and gives it as the JSON of an event. */
+  log(entry: Partial<AuditEntry> & Pick<AuditEntry, "kind">) {
+    const sequence = this.#next;
+    this.#next += 1;
+    const bytes = auditEntry.encode({ sequence, boot: 1, unixSeconds: noon, clock: "set", ...entry });
+    this.#head = auditChainNext(this.#head, bytes);
+    return chainedEvent(bytes);
+  }
+
+  tag(code: string): Uint8Array {
+    const tag = new Uint8Array(4);
+    new DataView(tag.buffer).setUint32(0, entryTag(this.keys.entryTag, code));
+    return tag;
+  }
+
+  deny(code: string, at = noon) {
+    return this.log({
+      kind: "access-denied",
+      reason: "CREDENTIAL_UNKNOWN",
+      failedChecks: ["CREDENTIAL_UNKNOWN"],
+      entryTag: this.tag(code),
+      unixSeconds: at,
+    });
+  }
+
+  /** `reported` as the gateway publishes it. */
+  report(version: number, change: { readonly mac?: Uint8Array } = {}) {
+    const report = lockReport.encode({
+      pairingId: this.pairingId,
+      epoch: 1,
+      version,
+      root: new Uint8Array(32),
+      bootCount: 1,
+      clock: "set",
+      logNext: this.#next,
+      chainHead: this.#head,
+      nonce: new Uint8Array(16),
+    });
+    return {
+      v: 1,
+      device: this.device,
+      policy: { epoch: 1, version },
+      clock: "set",
+      logNext: this.#next,
+      report: bytesToBase64(report),
+      mac: bytesToBase64(change.mac ?? macReport(this.keys.report, report)),
+      at: noon,
+      courier: gateway,
+    };
+  }
+}
+
+/** An audit entry's bytes as an event in JSON. */
+export function chainedEvent(bytes: Uint8Array) {
+  const event = auditEntryToEvent(bytes);
+  if (!event.ok) throw new Error(event.fault.code);
+  return { ...event.value, raw: bytesToBase64(bytes) };
+}
+
+/** An event of a networked device. */
+export function plainEvent(sequence: number, more: Readonly<Record<string, unknown>> = {}) {
+  return {
+    boot: 1,
+    sequence,
+    at: { unixSeconds: noon, quality: "set" },
+    kind: "access-granted",
+    person: "alice",
+    ...more,
+  };
+}
+
+export function json(value: unknown): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value));
+}

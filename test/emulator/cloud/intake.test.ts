@@ -1,0 +1,362 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { issueDailyCode } from "../../../emulator/cloud/doorcodes.ts";
+import { utf8 } from "../../../protocol/base/bytes.ts";
+import { unixSeconds } from "../../../protocol/base/units.ts";
+import { verifyTyped } from "../../../protocol/crypto.ts";
+import { authorityPublicKeys } from "../../../protocol/sync/authority.ts";
+import { timeResultSchema } from "../../../protocol/wire/messages/command.ts";
+import { gatewayDesiredSchema, lockDesiredSchema } from "../../../protocol/wire/messages/desired.ts";
+import { receiptSchema } from "../../../protocol/wire/messages/receipt.ts";
+import { parsePayload } from "../../../protocol/wire/payload.ts";
+import { logRelease, signedTypes, timeAnswer } from "../../../protocol/wire/signed-objects.ts";
+import { parseTopic } from "../../../protocol/wire/topics.ts";
+import { catchMessages, gateway, json, noon, PairedLock, plainEvent, startCloud, type TestCloud } from "./fixture.ts";
+
+function receive(cloud: TestCloud, topic: string, message: unknown): boolean {
+  const parsed = parseTopic(`dl/1/maple-court/${topic}`);
+  if (parsed === undefined) throw new Error(`${topic} is no topic`);
+  return cloud.intake.receive(gateway, parsed, message instanceof Uint8Array ? message : json(message));
+}
+
+function sendEvents(cloud: TestCloud, device: string, events: readonly unknown[]): boolean {
+  return receive(cloud, `${device}/event`, { v: 1, device, events });
+}
+
+function lastRefusal(cloud: TestCloud): unknown {
+  return cloud.record.refusals(1)[0]?.["code"];
+}
+
+describe("event batches", () => {
+  it("are stored before their receipt goes out, which covers them", async () => {
+    const { cloud } = await startCloud();
+    const storedAtReceipt: number[] = [];
+    cloud.broker.publish = ({ topic, payload }) => {
+      expect(topic).toEqual({ site: "maple-court", device: "gate-r29", channel: "receipt" });
+      const receipt = parsePayload(receiptSchema, utf8(payload));
+      expect(receipt).toMatchObject({ ok: true, value: { through: 2, missing: [] } });
+      storedAtReceipt.push(cloud.record.summary().events);
+    };
+    expect(sendEvents(cloud, "gate-r29", [plainEvent(1), plainEvent(2)])).toBe(true);
+    expect(storedAtReceipt).toEqual([2]);
+  });
+
+  it("keep the word that a firmware reports no reason", async () => {
+    const { cloud } = await startCloud();
+    const reasonAbsent = "not reported by this firmware";
+    sendEvents(cloud, "gate-r29", [plainEvent(1, { kind: "access-denied", person: undefined, reasonAbsent })]);
+    const [event] = cloud.record.events({ kind: "access-denied" });
+    expect(event).toMatchObject({ device: "gate-r29", reasonAbsent });
+    expect(event).not.toHaveProperty("reason");
+  });
+
+  it("of a device that the site does not have, or under another device's topic, are refused and counted", async () => {
+    const { cloud } = await startCloud();
+    expect(sendEvents(cloud, "stranger-lock", [plainEvent(1)])).toBe(false);
+    expect(lastRefusal(cloud)).toBe("device-unknown");
+    expect(receive(cloud, "gate-r29/event", { v: 1, device: "lobby-lock", events: [plainEvent(1)] })).toBe(false);
+    expect(lastRefusal(cloud)).toBe("device-mismatch");
+    expect(cloud.record.summary()).toMatchObject({ events: 0, refused: 2 });
+  });
+
+  it("of a paired lock are taken only as the lock chained them", async () => {
+    const { cloud } = await startCloud();
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    const honest = lock.log({ kind: "access-denied", reason: "CREDENTIAL_REVOKED", person: "bob" });
+    expect(sendEvents(cloud, "lobby-lock", [{ ...honest, kind: "access-granted" }])).toBe(false);
+    expect(lastRefusal(cloud)).toBe("entry-not-as-chained");
+    const { raw: _chained, ...bare } = honest;
+    expect(sendEvents(cloud, "lobby-lock", [bare])).toBe(false);
+    expect(sendEvents(cloud, "lobby-lock", [{ ...honest, person: "alice" }])).toBe(false);
+    expect(sendEvents(cloud, "lobby-lock", [honest])).toBe(true);
+    expect(cloud.record.summary()).toMatchObject({ events: 1, refused: 3 });
+  });
+});
+
+describe("what the authority names", () => {
+  async function withCode() {
+    const { cloud, clock } = await startCloud();
+    const lobby = PairedLock.pair(cloud, "lobby-lock");
+    const garage = PairedLock.pair(cloud, "garage-lock");
+    const issued = issueDailyCode(cloud.authority, { door: "lobby", person: "alice" });
+    if (!issued.ok) throw new Error(issued.fault.code);
+    return { cloud, clock, lobby, garage, code: issued.value.code };
+  }
+
+  const naming = (cloud: TestCloud) =>
+    cloud.record.events({}).map(({ reason, authorityReason, authorityDetail }) => ({
+      reason,
+      authorityReason,
+      authorityDetail,
+    }));
+
+  it("row 37: WRONG_LOCK: today's code of one door, typed at another door's lock", async () => {
+    const { cloud, garage, code } = await withCode();
+    expect(sendEvents(cloud, "garage-lock", [garage.deny(code)])).toBe(true);
+    expect(naming(cloud)).toEqual([
+      {
+        reason: "CREDENTIAL_UNKNOWN",
+        authorityReason: "WRONG_LOCK",
+        authorityDetail: "a daily doorcode of Lobby for 2026-12-24",
+      },
+    ]);
+    expect(JSON.stringify(cloud.record.events({}))).not.toContain(code);
+  });
+
+  it("DOORCODE_ALREADY_USED: the right door again, after it was let in by a daily code that day", async () => {
+    const { cloud, lobby, code } = await withCode();
+    const granted = lobby.log({ kind: "access-granted", credentialType: "daily-doorcode" });
+    sendEvents(cloud, "lobby-lock", [granted, lobby.deny(code)]);
+    expect(naming(cloud)[1]).toMatchObject({ reason: "CREDENTIAL_UNKNOWN", authorityReason: "DOORCODE_ALREADY_USED" });
+  });
+
+  it("DOORCODE_EXPIRED: the right door, the day after", async () => {
+    const { cloud, lobby, code } = await withCode();
+    sendEvents(cloud, "lobby-lock", [lobby.deny(code, unixSeconds(noon + 86_400))]);
+    expect(naming(cloud)).toMatchObject([{ authorityReason: "DOORCODE_EXPIRED" }]);
+  });
+
+  it("CREDENTIAL_NOT_SYNCED: the right door on the right day, and nothing shows that the lock has the day's key", async () => {
+    const { cloud, lobby, code } = await withCode();
+    sendEvents(cloud, "lobby-lock", [lobby.deny(code)]);
+    expect(naming(cloud)).toMatchObject([{ authorityReason: "CREDENTIAL_NOT_SYNCED" }]);
+  });
+
+  it("row 37: WRONG_LOCK also for a permanent code of another door", async () => {
+    const { cloud, garage } = await withCode();
+    sendEvents(cloud, "garage-lock", [garage.deny("4815162")]);
+    expect(naming(cloud)).toMatchObject([
+      { authorityReason: "WRONG_LOCK", authorityDetail: "a permanent doorcode of Lobby" },
+    ]);
+  });
+
+  it("judges the day by the lock's clock when the log comes days later", async () => {
+    const { cloud, clock, lobby, code } = await withCode();
+    clock.advance(5 * 86_400_000);
+    const granted = lobby.log({ kind: "access-granted", credentialType: "daily-doorcode" });
+    sendEvents(cloud, "lobby-lock", [granted, lobby.deny(code)]);
+    expect(naming(cloud)[1]).toMatchObject({ authorityReason: "DOORCODE_ALREADY_USED" });
+  });
+
+  it("nothing: digits that were never given out, and denials that the lock named itself", async () => {
+    const { cloud, lobby, code } = await withCode();
+    const never = code === "0000000" ? "1111111" : "0000000";
+    sendEvents(cloud, "lobby-lock", [
+      lobby.deny(never),
+      lobby.log({ kind: "access-denied", reason: "OUT_OF_SCHEDULE" }),
+    ]);
+    expect(naming(cloud).map(({ authorityReason }) => authorityReason)).toEqual([undefined, undefined]);
+  });
+});
+
+describe("reports and the audit chain", () => {
+  function chain(cloud: TestCloud) {
+    const { through, brokenAt } = cloud.chains.state("lobby-lock") ?? {};
+    return { through, brokenAt };
+  }
+
+  it("check the recorded log against the head that the lock reports, whichever comes first", async () => {
+    for (const order of ["events-first", "report-first"]) {
+      const { cloud } = await startCloud();
+      const lock = PairedLock.pair(cloud, "lobby-lock");
+      const events = [lock.log({ kind: "boot" }), lock.log({ kind: "access-granted", person: "alice" })];
+      const report = lock.report(1);
+      if (order === "events-first") sendEvents(cloud, "lobby-lock", events);
+      expect(receive(cloud, "lobby-lock/reported", report)).toBe(true);
+      if (order === "report-first") {
+        expect(chain(cloud).through).toBe(0);
+        sendEvents(cloud, "lobby-lock", events);
+      }
+      expect(chain(cloud)).toEqual({ through: 2, brokenAt: null });
+    }
+  });
+
+  it("release on the lock what is recorded and checked, and nothing else", async () => {
+    const { cloud } = await startCloud();
+    const messages = catchMessages(cloud);
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    sendEvents(cloud, "lobby-lock", [lock.log({ kind: "boot" })]);
+    expect(cloud.chains.release("lobby-lock")).toBeNull();
+    receive(cloud, "lobby-lock/reported", lock.report(1));
+    const desired = messages.filter(({ topic }) => topic.channel === "desired").at(-1);
+    const read = parsePayload(lockDesiredSchema, utf8(desired?.payload ?? ""));
+    const release = read.ok ? read.value.release : null;
+    if (release === null) throw new Error("expected a release");
+    const { release: key } = authorityPublicKeys(cloud.authority.keys.roles);
+    expect(verifyTyped(key, signedTypes.release, release.bytes, release.signature)).toBe(true);
+    expect(logRelease.decode(release.bytes)).toMatchObject({
+      ok: true,
+      value: { through: 1, pairingId: lock.pairingId },
+    });
+  });
+
+  it("show a log that was changed on the way, and release none of it", async () => {
+    const { cloud } = await startCloud();
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    // The gateway writes an entry of its own in place of the lock's: a well-formed one, so only the chain can tell.
+    const real = lock.log({ kind: "access-granted", person: "bob" });
+    const forged = PairedLock.pair(cloud, "lobby-lock").log({ kind: "access-granted", person: "alice" });
+    expect(forged.sequence).toBe(real.sequence);
+    expect(sendEvents(cloud, "lobby-lock", [forged])).toBe(true);
+    receive(cloud, "lobby-lock/reported", lock.report(1));
+    expect(chain(cloud)).toEqual({ through: 0, brokenAt: 1 });
+    expect(cloud.chains.release("lobby-lock")).toBeNull();
+  });
+
+  it("refuse a report whose MAC is not the lock's, or of a device that is not paired", async () => {
+    const { cloud } = await startCloud();
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    expect(receive(cloud, "lobby-lock/reported", lock.report(1, { mac: new Uint8Array(32) }))).toBe(false);
+    expect(lastRefusal(cloud)).toBe("report-not-verified");
+    expect(receive(cloud, "garage-lock/reported", { ...lock.report(1), device: "garage-lock" })).toBe(false);
+    expect(lastRefusal(cloud)).toBe("report-not-paired");
+    expect(cloud.chains.state("lobby-lock")?.report).toBeNull();
+  });
+
+  it("do not go back to an older report that comes late or again", async () => {
+    const { cloud } = await startCloud();
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    const older = lock.report(1);
+    receive(cloud, "lobby-lock/reported", lock.report(2));
+    receive(cloud, "lobby-lock/reported", older);
+    expect(cloud.chains.state("lobby-lock")?.report).toMatchObject({ version: 2 });
+  });
+
+  it("go on after a part that the lock itself reports as lost", async () => {
+    const { cloud } = await startCloud();
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    for (let lost = 0; lost < 3; lost++) lock.log({ kind: "boot" });
+    const gap = lock.log({ kind: "log-gap", before: 1, after: 3 });
+    sendEvents(cloud, "lobby-lock", [gap]);
+    receive(cloud, "lobby-lock/reported", lock.report(1));
+    expect(chain(cloud)).toEqual({ through: 4, brokenAt: null });
+    const next = lock.log({ kind: "access-granted", person: "alice" });
+    sendEvents(cloud, "lobby-lock", [next]);
+    receive(cloud, "lobby-lock/reported", lock.report(1));
+    expect(chain(cloud)).toEqual({ through: 5, brokenAt: null });
+  });
+});
+
+describe("births, time and exposure", () => {
+  it("answers a gateway's birth with its certificate", async () => {
+    const { cloud } = await startCloud();
+    const messages = catchMessages(cloud);
+    const birth = { v: 1, device: gateway, model: "gateway", bootCount: 1, firmware: "0.1.0", hardware: null };
+    const key = new Uint8Array(32).fill(5);
+    receive(cloud, `${gateway}/birth`, birth);
+    receive(cloud, `${gateway}/birth`, { ...birth, courierPublicKey: Buffer.from(key).toString("base64") });
+    const certificates = messages.map(({ payload }) => {
+      const read = parsePayload(gatewayDesiredSchema, utf8(payload));
+      if (!read.ok) throw new Error(JSON.stringify(read.fault));
+      return read.value.courierCertificate;
+    });
+    expect(certificates[0]).toBeNull();
+    const { courier } = authorityPublicKeys(cloud.authority.keys.roles);
+    const certificate = certificates[1];
+    if (certificate === null || certificate === undefined) throw new Error("expected a certificate");
+    expect(verifyTyped(courier, signedTypes.courier, certificate.bytes, certificate.signature)).toBe(true);
+  });
+
+  it("takes a device's birth only by way of the gateway that brings it", async () => {
+    const { cloud } = await startCloud();
+    const birth = { v: 1, device: "gate-r29", model: "R29", bootCount: 1, firmware: "29.30.10.712", hardware: null };
+    expect(receive(cloud, "gate-r29/birth", { ...birth, via: "gateway-other" })).toBe(false);
+    expect(lastRefusal(cloud)).toBe("gateway-mismatch");
+    expect(receive(cloud, "gate-r29/birth", { ...birth, via: gateway })).toBe(true);
+    expect(receive(cloud, "lobby-link/birth", { ...birth, device: "lobby-link", via: gateway })).toBe(true);
+  });
+
+  it("tells a lock the time for its nonce, and nobody else", async () => {
+    const { cloud, clock } = await startCloud();
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    const messages = catchMessages(cloud);
+    clock.advance(1_234);
+    const nonce = new Uint8Array(16).fill(3);
+    const command = {
+      v: 1,
+      id: "c-1",
+      from: gateway,
+      device: "lobby-lock",
+      nonce: Buffer.from(nonce).toString("base64"),
+    };
+    expect(receive(cloud, "authority/command/time", command)).toBe(true);
+    expect(messages[0]?.topic).toEqual({ site: "maple-court", device: gateway, channel: "result", name: "time" });
+    const result = parsePayload(timeResultSchema, utf8(messages[0]?.payload ?? ""));
+    if (!result.ok || result.value.answer === undefined) throw new Error("expected an answer");
+    const { bytes, signature } = result.value.answer;
+    expect(verifyTyped(authorityPublicKeys(cloud.authority.keys.roles).time, signedTypes.time, bytes, signature)).toBe(
+      true,
+    );
+    expect(timeAnswer.decode(bytes)).toMatchObject({
+      ok: true,
+      value: { nonce, pairingId: lock.pairingId, unixMs: noon * 1000 + 1_234 },
+    });
+    expect(receive(cloud, "authority/command/time", { ...command, from: "gateway-other" })).toBe(false);
+    receive(cloud, "authority/command/time", { ...command, device: "gate-r29" });
+    receive(cloud, "authority/command/time", { ...command, nonce: "AAAA" });
+    for (const message of messages.slice(1)) expect(JSON.parse(message.payload)).toMatchObject({ state: "refused" });
+    expect(messages).toHaveLength(3);
+    expect(receive(cloud, "authority/command/unlock", command)).toBe(false);
+    expect(lastRefusal(cloud)).toBe("command-unknown");
+  });
+});
+
+describe("hostile payloads", () => {
+  const topics = [
+    "gate-r29/event",
+    "gate-r29/state",
+    "gate-r29/health",
+    "lobby-lock/event",
+    "lobby-lock/reported",
+    `${gateway}/birth`,
+    `${gateway}/reported`,
+    "authority/command/time",
+  ];
+
+  it("any bytes under any topic are taken or counted as refused, and never throw", async () => {
+    const { cloud } = await startCloud();
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    catchMessages(cloud);
+    const event = lock.log({ kind: "boot" });
+    const batch = json({ v: 1, device: "lobby-lock", events: [event] });
+    const mangled = fc
+      .record({ at: fc.nat(batch.length - 1), byte: fc.integer({ min: 0, max: 255 }) })
+      .map(({ at, byte }) => Uint8Array.from(batch, (old, index) => (index === at ? byte : old)));
+    const payloads = fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.json().map(utf8), mangled);
+    let refused = cloud.record.summary().refused;
+    fc.assert(
+      fc.property(fc.constantFrom(...topics), payloads, (topic, payload) => {
+        if (!receive(cloud, topic, payload)) refused += 1;
+        expect(cloud.record.summary().refused).toBe(refused);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("names what is wrong: not JSON, not UTF-8, a future version, another shape, too large", async () => {
+    const { cloud } = await startCloud();
+    const faultOf = (payload: unknown) => {
+      expect(receive(cloud, "gate-r29/event", payload)).toBe(false);
+      return lastRefusal(cloud);
+    };
+    const batch = { v: 1, device: "gate-r29", events: [plainEvent(1)] };
+    expect(faultOf(utf8("{no"))).toBe("payload-not-json");
+    expect(faultOf(Uint8Array.of(0xff, 0xfe))).toBe("payload-not-utf8");
+    expect(faultOf({ ...batch, v: 2 })).toBe("payload-future-version");
+    expect(faultOf({ ...batch, code: "1234567" })).toBe("payload-bad-shape");
+    expect(faultOf({ ...batch, events: Array.from({ length: 65 }, (_, index) => plainEvent(index + 1)) })).toBe(
+      "payload-bad-shape",
+    );
+    expect(faultOf(new Uint8Array(512 * 1024 + 1))).toBe("payload-too-large");
+    expect(cloud.record.summary()).toMatchObject({ events: 0, refused: 6 });
+    expect(sendEvents(cloud, "gate-r29", [plainEvent(1)])).toBe(true);
+  });
+
+  it("an entry whose bytes are no entry is refused", async () => {
+    const { cloud } = await startCloud();
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    const event = lock.log({ kind: "boot" });
+    expect(sendEvents(cloud, "lobby-lock", [{ ...event, raw: "AAAA" }])).toBe(false);
+    expect(lastRefusal(cloud)).toBe("entry-not-as-chained");
+  });
+});

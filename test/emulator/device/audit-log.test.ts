@@ -1,0 +1,86 @@
+import { describe, expect, it } from "vitest";
+import { AuditLog, PAGE_ENTRIES, PAGES } from "../../../emulator/device/audit-log.ts";
+import { MemoryFlash, PowerLost } from "../../../emulator/device/flash.ts";
+import { auditChainHead } from "../../../protocol/sync/authority.ts";
+import { auditChainStart, auditEntry } from "../../../protocol/wire/audit-entry.ts";
+
+const pairingId = new Uint8Array(16).fill(7);
+const denied = { kind: "access-denied", clock: "set", reason: "CREDENTIAL_UNKNOWN" } as const;
+
+function sequences(entries: readonly Uint8Array[]): number[] {
+  return entries.map((bytes) => {
+    const read = auditEntry.decode(bytes);
+    return read.ok ? read.value.sequence : -1;
+  });
+}
+
+describe("audit log of a lock", () => {
+  it("[E1] sequences go on across boots, and each entry carries the boot that wrote it", () => {
+    const flash = new MemoryFlash();
+    const first = new AuditLog(flash, pairingId, 1);
+    expect([first.append(denied), first.append(denied)]).toEqual([1, 2]);
+    const second = new AuditLog(flash, pairingId, 2);
+    expect(second.append(denied)).toBe(3);
+    const boots = second.read(1, 10).map((bytes) => {
+      const read = auditEntry.decode(bytes);
+      return read.ok ? read.value.boot : 0;
+    });
+    expect(boots).toEqual([1, 1, 2]);
+  });
+
+  it("[E2] the head is the chain over all entries from the pairing on, also after a reboot", () => {
+    const flash = new MemoryFlash();
+    const log = new AuditLog(flash, pairingId, 1);
+    for (let count = 0; count < 3 * PAGE_ENTRIES + 5; count++) log.append(denied);
+    const all = log.read(1, 10_000);
+    expect(all).toHaveLength(3 * PAGE_ENTRIES + 5);
+    const head = auditChainHead(auditChainStart(pairingId), all);
+    expect(log.head).toEqual(head);
+    expect(new AuditLog(flash, pairingId, 2).head).toEqual(head);
+    expect(log.headAt(0)).toEqual(auditChainStart(pairingId));
+    expect(log.headAt(40)).toEqual(auditChainHead(auditChainStart(pairingId), all.slice(0, 40)));
+    expect(log.headAt(10_000)).toBeUndefined();
+  });
+
+  it("[L6] a full ring loses its oldest page, and says which entries were lost when they were not released", () => {
+    const log = new AuditLog(new MemoryFlash(), pairingId, 1);
+    for (let count = 0; count < PAGES * PAGE_ENTRIES; count++) log.append(denied);
+    expect(log.first).toBe(1);
+    const sequence = log.append(denied);
+    expect(sequence).toBe(PAGES * PAGE_ENTRIES + 1);
+    expect(log.first).toBe(PAGE_ENTRIES + 1);
+    const gap = auditEntry.decode(log.read(sequence + 1, 1)[0] ?? new Uint8Array(0));
+    expect(gap).toMatchObject({ ok: true, value: { kind: "log-gap", before: 1, after: PAGE_ENTRIES } });
+    expect(log.read(1, 1)).toEqual(log.read(PAGE_ENTRIES + 1, 1));
+  });
+
+  it("[L6] what was released makes room in silence", () => {
+    const log = new AuditLog(new MemoryFlash(), pairingId, 1);
+    for (let count = 0; count < PAGES * PAGE_ENTRIES; count++) log.append(denied);
+    log.release(PAGE_ENTRIES);
+    expect(log.first).toBe(PAGE_ENTRIES + 1);
+    expect(log.oldest).toBe(1);
+    log.append(denied);
+    expect(log.next).toBe(PAGES * PAGE_ENTRIES + 2);
+    expect(log.oldest).toBe(PAGE_ENTRIES + 1);
+    expect(log.headAt(PAGE_ENTRIES)).toBeDefined();
+  });
+
+  it("power that goes at any write leaves the log as it was or with the entry", () => {
+    for (let nth = 1; nth <= 3; nth++) {
+      const flash = new MemoryFlash();
+      const log = new AuditLog(flash, pairingId, 1);
+      for (let count = 0; count < PAGES * PAGE_ENTRIES; count++) log.append(denied);
+      flash.cutPowerAtWrite(nth);
+      try {
+        log.append(denied);
+      } catch (error) {
+        expect(error).toBeInstanceOf(PowerLost);
+      }
+      const after = new AuditLog(new MemoryFlash(flash.image()), pairingId, 2);
+      const read = after.read(0, 10_000);
+      expect(sequences(read)).toEqual(read.map((_, index) => after.oldest + index));
+      expect(after.next).toBe(after.oldest + read.length);
+    }
+  });
+});
