@@ -28,6 +28,7 @@ function readRunArguments(argv: readonly string[]): string | undefined {
 
 async function runOperatorCommand(argv: readonly string[]): Promise<number> {
   const { Command, CommanderError } = await import("commander");
+  const { packageVersion } = await import("./commands/package-version.ts");
   const program = new Command("doorlink");
   let exitCode: number = exitCodes.fine;
   const finish = (code: number): void => {
@@ -35,6 +36,7 @@ async function runOperatorCommand(argv: readonly string[]): Promise<number> {
   };
   program
     .description("edge agent for apartment doors: door syncs, stickers, health")
+    .version(await packageVersion())
     .exitOverride()
     .showHelpAfterError("(add --help for the commands and their options)");
   program

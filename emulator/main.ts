@@ -1,6 +1,7 @@
 /** The command `doorlink-emulator`: the emulated cloud and the emulated site, each a process of its own. */
 import { Command, CommanderError } from "commander";
 import { registerCloudCommand } from "./cloud/cloud-command.ts";
+import { packageVersion } from "./package-version.ts";
 import { registerSiteCommand } from "./world/site-command.ts";
 
 /** Runs one command line (without node and script) to its end. Gives the exit code: 0 fine, 1 finding, 2 usage or bad input, 3 environment. */
@@ -11,6 +12,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   };
   const program = new Command("doorlink-emulator")
     .description("Devices and a cloud that do not exist, behaving as if they did")
+    .version(await packageVersion())
     .exitOverride();
   registerCloudCommand(program, setExitCode);
   registerSiteCommand(program, setExitCode);

@@ -2,10 +2,9 @@
  * `doorlink run`: the composition root of the resident agent. Only here are the real clock, disk, radio and brokers made.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
-import { assert } from "../../protocol/base/result.ts";
 import { monotonicMs, unixMs } from "../../protocol/base/units.ts";
 import { x25519PublicKey } from "../../protocol/crypto.ts";
 import { formatMistake } from "../../protocol/site/document.ts";
@@ -26,6 +25,7 @@ import { nextBootCount } from "../store/boot-count.ts";
 import { openSqliteStore } from "../store/sqlite-store.ts";
 import { createMqttTransport } from "../upstream/mqtt-transport.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { packageVersion } from "./package-version.ts";
 
 /** Runs until a signal ends it. Gives the exit code; every expected failure is one clear line on stderr. */
 export async function runAgent(configPath: string): Promise<number> {
@@ -155,13 +155,6 @@ async function makeFolder(path: string): Promise<void> {
   } catch (cause) {
     throw new StoreError("unavailable", `cannot make the state directory ${path}`, { cause });
   }
-}
-
-/** The package's manifest stands above the rooms, in a checkout as in what is packed. */
-async function packageVersion(): Promise<string> {
-  const manifest: unknown = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
-  assert(typeof manifest === "object" && manifest !== null && "version" in manifest, "the package has a version");
-  return String(manifest.version);
 }
 
 function describeConfigFault(path: string, fault: ConfigFault): string {

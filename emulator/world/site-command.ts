@@ -10,7 +10,7 @@ import type { SiteProcess, SiteProcessFault } from "./site-process.ts";
 export function registerSiteCommand(program: Command, setExitCode: (code: number) => void): void {
   program
     .command("site")
-    .description("Run an emulated site: its locks, panels, people and the demo page")
+    .description("an emulated site: its locks, panels, people and the demo page")
     .argument("<file>", "the site file (YAML), such as emulator/sites/maple-court.yaml")
     .option("--http-port <port>", "port of the page and the world's API", "8700")
     .option("--cloud <url>", "HTTP address of the cloud", "http://127.0.0.1:8701")
