@@ -77,11 +77,13 @@ export function admitTry(
   const wait = waitSeconds(state, rules, poweredSeconds);
   if (wait > 0) return { verdict: { kind: "locked-out", retryAfterSeconds: wait }, state };
   const wrongInARow = state.wrongInARow + 1;
+  const pause = pauseSeconds(wrongInARow);
   const counted: ThrottleState = {
     ...state,
     tries: state.tries - 1,
     wrongInARow,
-    pausedUntil: poweredSeconds + pauseSeconds(wrongInARow),
+    // Without a pause nothing may lie ahead: after a loss of power the count goes on from what was written last, which is earlier.
+    pausedUntil: pause === 0 ? state.refilledAt : poweredSeconds + pause,
     knownWrong: [...state.knownWrong, tag].slice(-knownWrongMax),
   };
   return { verdict: { kind: "compare", repeat: false }, state: counted };

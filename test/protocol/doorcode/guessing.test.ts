@@ -45,6 +45,11 @@ describe("odds", () => {
 });
 
 describe("throttle", () => {
+  it("[C8] a single wrong try owes no pause after a loss of power that set the powered time back", () => {
+    const wrong = type(freshThrottle(rules, 100), 1, 160);
+    expect(type(wrong.next, 2, 101).compared).toBe(true);
+  });
+
   it("[C8] pauses grow: none for two, then 5 s doubled up to five minutes", () => {
     expect([1, 2, 3, 4, 5, 9, 10, 99].map(pauseSeconds)).toEqual([0, 0, 5, 10, 20, 300, 300, 300]);
   });
