@@ -1,6 +1,7 @@
 /** The command `doorlink-emulator`: the emulated cloud and the emulated site, each a process of its own. */
 import { Command, CommanderError } from "commander";
 import { registerCloudCommand } from "./cloud/cloud-command.ts";
+import { registerLockCommand } from "./lock-command.ts";
 import { packageVersion } from "./package-version.ts";
 import { registerSiteCommand } from "./world/site-command.ts";
 
@@ -16,6 +17,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     .exitOverride();
   registerCloudCommand(program, setExitCode);
   registerSiteCommand(program, setExitCode);
+  registerLockCommand(program, setExitCode);
   try {
     await program.parseAsync([...argv], { from: "user" });
   } catch (error) {

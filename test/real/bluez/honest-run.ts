@@ -1,0 +1,161 @@
+/**
+ * The facts that an honest run of the virtual machine tells, made without one: the lock of the bench's seed, two configurations of three
+ * visits, every entry, root and MAC right. A test spoils one of them and sees whether the judge notices.
+ */
+import { benchPairing } from "../../../emulator/bench-pairing.ts";
+import { benchBundle } from "../../../emulator/bench-policy.ts";
+import { bytesToBase64, bytesToHex } from "../../../protocol/base/bytes.ts";
+import { parseDeviceId } from "../../../protocol/base/units.ts";
+import { sha256 } from "../../../protocol/crypto.ts";
+import { macReport } from "../../../protocol/sync/authority.ts";
+import { encodeAdvertisement } from "../../../protocol/wire/advertisement.ts";
+import { type AuditEntry, auditChainNext, auditChainStart, auditEntry } from "../../../protocol/wire/audit-entry.ts";
+import { lockReport } from "../../../protocol/wire/signed-objects.ts";
+
+export type TestFact = Record<string, unknown> & { readonly fact: string };
+
+const device = parseDeviceId("bench-lock") ?? failHere();
+const pairing = benchPairing(4, device);
+const credentialsOf = { full: 30, interrupted: 300, resumed: 300 } as const;
+type VisitName = keyof typeof credentialsOf;
+
+export function honestRun(): TestFact[] {
+  const run = new HonestRun();
+  return [
+    { fact: "guest", node: "v24", kernel: "6.1", upSeconds: 4 },
+    ...run.configuration(3, 1, false),
+    ...run.configuration(1, 2, true),
+    { fact: "end", seconds: 30 },
+  ];
+}
+
+class HonestRun {
+  #version = 0;
+  #next = 1;
+  #unread: Uint8Array[] = [];
+  #head = auditChainStart(pairing.record.pairingId);
+  #logFirst = 1;
+  #fetched = 0;
+
+  configuration(channels: number, boot: number, isLast: boolean): TestFact[] {
+    this.#log({ kind: "boot" }, boot);
+    const attempt = (after: VisitName, codeOf: number | null, granted: boolean): TestFact => {
+      this.#log({ kind: granted ? "access-granted" : "access-denied" }, boot);
+      return { fact: "attempt", after, codeOf, granted };
+    };
+    const before = this.#version;
+    const facts: TestFact[] = [
+      { fact: "bluetoothd", channels, readyMs: 1 },
+      {
+        fact: "lock",
+        readyMs: 1,
+        address: "00:AA:01:01:00:01",
+        staticPublicKey: bytesToBase64(pairing.lockStaticPublicKey),
+        pairingId: bytesToBase64(pairing.record.pairingId),
+        bootCount: boot,
+      },
+      this.#discovered("first"),
+      ...this.#visit("full", before + 1, channels, boot),
+      attempt("full", before + 1, true),
+      attempt("full", before + 1, true),
+    ];
+    if (isLast) facts.push(attempt("full", null, false));
+    facts.push(this.#discovered("after-sync"), ...this.#visit("interrupted", before + 2, channels, boot));
+    facts.push(attempt("interrupted", before + 1, true), ...this.#visit("resumed", before + 2, channels, boot));
+    facts.push(attempt("resumed", before + 2, true), { fact: "stopped", first: "lock", lockExitCode: 0 });
+    return facts;
+  }
+
+  #log(facts: Pick<AuditEntry, "kind">, boot: number): void {
+    const bytes = auditEntry.encode({ sequence: this.#next++, boot, clock: "set", ...facts });
+    this.#unread.push(bytes);
+    this.#head = auditChainNext(this.#head, bytes);
+  }
+
+  #discovered(when: "first" | "after-sync"): TestFact {
+    const bytes = encodeAdvertisement({
+      wantsSync: when === "first",
+      clockNotSet: false,
+      batteryLow: false,
+      tamper: false,
+      versionBits: this.#version,
+      logHeadBits: 0,
+    });
+    return { fact: "discovered", when, ms: 1, scans: 1, advertisement: bytes.ok ? bytesToHex(bytes.value) : "" };
+  }
+
+  #visit(name: VisitName, version: number, channels: number, boot: number): TestFact[] {
+    const isWhole = name !== "interrupted";
+    const fromVersion = this.#version;
+    const released = name === "resumed" ? this.#fetched : null;
+    const credentials = credentialsOf[name];
+    const bundle = benchBundle(pairing, { device, version, credentials });
+    if (isWhole) this.#log({ kind: "policy-committed" }, boot);
+    const entries = isWhole ? this.#unread.splice(0) : [];
+    if (isWhole) this.#version = version;
+    if (isWhole) this.#fetched = this.#next - 1;
+    if (released !== null) this.#logFirst = released + 1;
+    const counts = { framesIn: 9, framesOut: 40, late: 0, deepest: 0 };
+    const held = isWhole
+      ? bundle
+      : benchBundle(pairing, { device, version: fromVersion, credentials: credentialsOf.full });
+    return [
+      {
+        fact: "visit",
+        name,
+        version,
+        credentials,
+        ok: isWhole,
+        fault: isWhole ? null : "radio: link-lost",
+        fromVersion,
+        clockWritten: false,
+        durationMs: 10,
+        connectMs: 5,
+        syncMs: isWhole ? 5 : null,
+        bytes: 4_000,
+        firstPageEnd: name === "resumed" ? 6_144 : Math.min(2_048, bundle.length),
+        eattChannels: channels > 1 ? 4 : 0,
+        entries: entries.map(bytesToBase64),
+        released,
+        report: isWhole ? this.#report(version, sha256(bundle), boot) : null,
+        ...counts,
+      },
+      {
+        fact: "lock-link",
+        reason: isWhole ? "closed-by-lock" : "link-lost",
+        milliseconds: 10,
+        bytesIn: 3_000,
+        bytesOut: 1_000,
+        ...counts,
+      },
+      {
+        fact: "state",
+        after: name,
+        version: this.#version,
+        root: bytesToBase64(sha256(held)),
+        stagedBytes: isWhole ? 0 : 4_096,
+        logFirst: this.#logFirst,
+        logNext: this.#next,
+      },
+    ];
+  }
+
+  #report(version: number, root: Uint8Array, bootCount: number): { readonly bytes: string; readonly mac: string } {
+    const bytes = lockReport.encode({
+      pairingId: pairing.record.pairingId,
+      epoch: 1,
+      version,
+      root,
+      bootCount,
+      clock: "set",
+      logNext: this.#next,
+      chainHead: this.#head,
+      nonce: new Uint8Array(16),
+    });
+    return { bytes: bytesToBase64(bytes), mac: bytesToBase64(macReport(pairing.keys.report, bytes)) };
+  }
+}
+
+function failHere(): never {
+  throw new Error("bench-lock is a device id");
+}
