@@ -1,6 +1,6 @@
 /**
- * What the gateway says upstream, retained, for itself and for every device that it represents: birth, state, health, a lock's
- * report, and the exposure. A passive panel is a twin: all that is ever known of it stands here (DESIGN part 1). SPEC G5-G8.
+ * What the gateway says upstream, retained, for itself and for every device that it represents: birth, state, health, what
+ * it reports that it holds, and the exposure. A passive panel is a twin: all that is ever known of it stands here (DESIGN part 1). SPEC G5-G8.
  */
 import { bytesToBase64 } from "../protocol/base/bytes.ts";
 import type { DeviceId, UnixMs } from "../protocol/base/units.ts";

@@ -8,6 +8,7 @@ import { failed, ok, type Result } from "../protocol/base/result.ts";
 import { type DeviceId, type UnixMs, type UnixSeconds, unixSeconds } from "../protocol/base/units.ts";
 import { type Birth, birthSchema } from "../protocol/wire/messages/birth.ts";
 import {
+  type DeviceDesired,
   desiredSchema,
   type GatewayDesired,
   type LockDesired,
@@ -30,6 +31,12 @@ export interface DeviceWords {
   readonly reported: Reported | null;
 }
 
+/** What a networked device is to hold, and the document as the authority wrote it, to be handed on. */
+export interface DeviceOrder {
+  readonly desired: DeviceDesired;
+  readonly text: string;
+}
+
 export type DesiredFault =
   | PayloadFault
   | { readonly code: "wrong-device"; readonly expected: string; readonly actual: string }
@@ -42,6 +49,7 @@ export class DeviceTable {
   #gateway: GatewayDesired | undefined;
   readonly #deviceById = new Map<DeviceId, SiteDevice>();
   readonly #lockDesiredById = new Map<DeviceId, LockDesired>();
+  readonly #deviceOrderById = new Map<DeviceId, DeviceOrder>();
   readonly #panelDesiredById = new Map<DeviceId, PanelDesired>();
   readonly #wordsById = new Map<DeviceId, DeviceWords>();
   readonly #desiredAtById = new Map<DeviceId, UnixMs>();
@@ -81,8 +89,18 @@ export class DeviceTable {
     return this.#lockDesiredById.get(id);
   }
 
-  locksDesired(): readonly LockDesired[] {
-    return [...this.#lockDesiredById.values()];
+  deviceOrder(id: DeviceId): DeviceOrder | undefined {
+    return this.#deviceOrderById.get(id);
+  }
+
+  /** What a lock or a networked device is to hold. */
+  policyDesired(id: DeviceId): LockDesired | DeviceDesired | undefined {
+    return this.#lockDesiredById.get(id) ?? this.#deviceOrderById.get(id)?.desired;
+  }
+
+  /** Of all locks and networked devices. */
+  policiesDesired(): readonly (LockDesired | DeviceDesired)[] {
+    return [...this.#lockDesiredById.values(), ...[...this.#deviceOrderById.values()].map(({ desired }) => desired)];
   }
 
   panelDesired(id: DeviceId): PanelDesired | undefined {
@@ -141,13 +159,23 @@ export class DeviceTable {
       return failed({ code: "wrong-device", expected: device, actual: desired.device });
     }
     if (desired.kind === "lock") this.#lockDesiredById.set(device, desired);
-    else this.#panelDesiredById.set(device, desired);
+    else if (desired.kind === "device") {
+      this.#deviceOrderById.set(device, { desired, text: new TextDecoder().decode(payload) });
+    } else this.#panelDesiredById.set(device, desired);
     return ok(desired.kind);
   }
 
   #heldRevision(kind: DesiredKind, device: DeviceId): number | undefined {
-    if (kind === "gateway") return device === this.#gatewayId ? this.#gateway?.revision : undefined;
-    return (kind === "lock" ? this.#lockDesiredById : this.#panelDesiredById).get(device)?.revision;
+    switch (kind) {
+      case "gateway":
+        return device === this.#gatewayId ? this.#gateway?.revision : undefined;
+      case "lock":
+        return this.#lockDesiredById.get(device)?.revision;
+      case "device":
+        return this.#deviceOrderById.get(device)?.desired.revision;
+      case "panel":
+        return this.#panelDesiredById.get(device)?.revision;
+    }
   }
 
   async #loadWords<Kind extends WordKind>(
@@ -163,7 +191,7 @@ export class DeviceTable {
   }
 }
 
-export type DesiredKind = "gateway" | "lock" | "panel";
+export type DesiredKind = "gateway" | "lock" | "device" | "panel";
 type WordKind = Extract<DocumentKind, keyof DeviceWords>;
 
 /** The words as they are kept and as they go upstream. */

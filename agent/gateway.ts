@@ -27,6 +27,7 @@ import type { RunVisit } from "./ports/visit.ts";
 import { type Exposure, findExposures } from "./sync/exposure.ts";
 import { chooseVisit, type LockCandidate, type ScheduleRules, type VisitReason } from "./sync/schedule.ts";
 import { type SyncAnswer, Visits } from "./sync/visits.ts";
+import { UnlockRelay } from "./unlock-relay.ts";
 import type { BackoffRules } from "./upstream/backoff.ts";
 import { Upstream } from "./upstream/upstream.ts";
 
@@ -72,6 +73,7 @@ export class Gateway {
   readonly visits: Visits;
   readonly upstream: Upstream;
   readonly intake: Intake;
+  readonly #unlocks: UnlockRelay;
   readonly #options: GatewayOptions;
   readonly #stop = new AbortController();
   readonly #seenById = new Map<DeviceId, Seen>();
@@ -101,7 +103,17 @@ export class Gateway {
       log,
       backoff: options.backoff,
       onDesired: (device, payload) => this.#desired(device, payload),
+      onUnlock: (device, payload) => this.#unlocks.forward(device, payload),
       onStoreError: (error) => this.#fatal(error),
+    });
+    this.#unlocks = new UnlockRelay({
+      site: self.site,
+      gateway: self.gateway,
+      table: this.table,
+      clock,
+      log,
+      broker: () => this.#broker,
+      tell: (topic, payload) => this.upstream.tell(topic, payload),
     });
     const onStored = (device: DeviceId, first: number, last: number): void =>
       this.upstream.eventsStored(device, first, last);
@@ -112,7 +124,12 @@ export class Gateway {
       log,
       sendReceipt: (device, payload) => this.#broker?.publish({ site: self.site, device, channel: "receipt" }, payload),
       onStored,
-      onWords: (device) => this.#announce(device),
+      onWords: (device) => {
+        this.#unlocks.heard(device);
+        this.#announce(device);
+        this.#reckonExposures();
+      },
+      onUnlockResult: (result) => this.#unlocks.answer(result),
     });
     this.visits = new Visits({
       store,
@@ -138,6 +155,7 @@ export class Gateway {
   /** Begins to work; `broker` is where devices hear their receipts. */
   start(broker: SiteBroker): void {
     this.#broker = broker;
+    this.#handOnAll();
     this.#announceAll();
     this.#reckonExposures();
     this.#scheduleTick();
@@ -275,7 +293,8 @@ export class Gateway {
 
   #candidates(): readonly LockCandidate[] {
     const exposed = new Set<string>(this.#exposures.map(({ device }) => device));
-    return this.#locks().map(({ id }) => ({
+    const visitable = this.#locks().filter(({ id }) => this.#askedById.has(id) || this.visits.canVisit(id));
+    return visitable.map(({ id }) => ({
       device: id,
       asked: this.#askedById.has(id),
       desired: this.table.lockDesired(id)?.policy ?? null,
@@ -299,10 +318,26 @@ export class Gateway {
     if (taken.value === "lock") await this.visits.notePending(device);
     if (taken.value === "gateway") {
       this.#dropStrangers();
+      this.#handOnAll();
       this.#announceAll();
     } else this.#announce(device);
+    if (taken.value === "device") this.#handOn(device);
     this.#reckonExposures();
     this.#wakeRadio();
+  }
+
+  /**
+   * Gives a networked device the authority's word as it came, retained, so that one that is away hears it when it is back. The
+   * device itself finds out whether it is good (SPEC M15).
+   */
+  #handOn(device: DeviceId): void {
+    const order = this.table.deviceOrder(device);
+    if (order === undefined || this.table.device(device)?.network !== "mqtt") return;
+    this.#broker?.publish({ site: this.self.site, device, channel: "desired" }, order.text);
+  }
+
+  #handOnAll(): void {
+    for (const { id } of this.table.devices()) this.#handOn(id);
   }
 
   /** Devices that the authority took away are not heard any more. */
@@ -313,7 +348,7 @@ export class Gateway {
   }
 
   #reckonExposures(): void {
-    const known = this.table.locksDesired().filter(({ device }) => this.table.device(device) !== undefined);
+    const known = this.table.policiesDesired().filter(({ device }) => this.table.device(device) !== undefined);
     this.#exposures = findExposures(known, (device) => this.table.words(device).reported?.policy ?? null);
     const said = JSON.stringify(this.#exposures);
     if (said === this.#exposuresSaid) return;

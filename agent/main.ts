@@ -27,13 +27,26 @@ function readRunArguments(argv: readonly string[]): string | undefined {
 }
 
 async function runOperatorCommand(argv: readonly string[]): Promise<number> {
-  const { Command, CommanderError } = await import("commander");
+  const { CommanderError } = await import("commander");
+  let exitCode: number = exitCodes.fine;
+  const program = await createProgram((code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(argv, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // commander has said already what is wrong; help that was asked for is no mistake.
+    return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;
+  }
+  return exitCode;
+}
+
+/** Every command that `doorlink` has; `finish` takes the exit code of the one that ran. */
+export async function createProgram(finish: (exitCode: number) => void): Promise<Program> {
+  const { Command } = await import("commander");
   const { packageVersion } = await import("./commands/package-version.ts");
   const program = new Command("doorlink");
-  let exitCode: number = exitCodes.fine;
-  const finish = (code: number): void => {
-    exitCode = code;
-  };
   program
     .description("edge agent for apartment doors: door syncs, stickers, health")
     .version(await packageVersion())
@@ -48,14 +61,7 @@ async function runOperatorCommand(argv: readonly string[]): Promise<number> {
       finish(await runAgent(config));
     });
   await registerCommands(program, finish);
-  try {
-    await program.parseAsync(argv, { from: "user" });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    // commander has said already what is wrong; help that was asked for is no mistake.
-    return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;
-  }
-  return exitCode;
+  return program;
 }
 
 type Program = InstanceType<typeof import("commander")["Command"]>;

@@ -11,13 +11,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   const setExitCode = (code: number): void => {
     exitCode = code;
   };
-  const program = new Command("doorlink-emulator")
-    .description("Devices and a cloud that do not exist, behaving as if they did")
-    .version(await packageVersion())
-    .exitOverride();
-  registerCloudCommand(program, setExitCode);
-  registerSiteCommand(program, setExitCode);
-  registerLockCommand(program, setExitCode);
+  const program = await createProgram(setExitCode);
   try {
     await program.parseAsync([...argv], { from: "user" });
   } catch (error) {
@@ -26,6 +20,18 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     return error.exitCode === 0 ? 0 : exitUsage;
   }
   return exitCode;
+}
+
+/** Every command that `doorlink-emulator` has; `setExitCode` takes the exit code of the one that ran. */
+export async function createProgram(setExitCode: (code: number) => void): Promise<Command> {
+  const program = new Command("doorlink-emulator")
+    .description("Devices and a cloud that do not exist, behaving as if they did")
+    .version(await packageVersion())
+    .exitOverride();
+  registerCloudCommand(program, setExitCode);
+  registerSiteCommand(program, setExitCode);
+  registerLockCommand(program, setExitCode);
+  return program;
 }
 
 const exitUsage = 2;

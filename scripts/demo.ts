@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
+import { publicUrlToOrigin } from "../protocol/sticker/token.ts";
 import { recordEvents, recordSummary, type StepResult } from "./story/evidence.ts";
 import { request } from "./story/http.ts";
 import { Story } from "./story/story.ts";
@@ -20,34 +21,22 @@ const usage = `usage: scripts/demo [--once] [--json] [--seed N] [--ports BASE] [
   --ports BASE   five ports from here on, on loopback (default 8700)
   --public-url   where a real phone reaches the directory; it goes into the sticker`;
 
-process.exitCode = await main();
-
 async function main(): Promise<number> {
-  const options = readOptions();
-  if (options === undefined) {
-    process.stderr.write(`${usage}\n`);
+  const options = readArguments();
+  if (!("seed" in options)) {
+    process.stderr.write(`${options.join("\n")}\n${usage}\n`);
     return 2;
   }
   const directory = await mkdtemp(join(tmpdir(), "doorlink-demo-"));
   const world = new DemoWorld({ ...options, directory });
-  const interrupted = new Promise<void>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
-  });
+  const stop = stopSignal();
   let exitCode = 3;
   try {
-    await waitOutMidnight("America/New_York");
-    say("starting cloud, site and agent");
-    await world.start();
-    const story = new Story(world);
-    say("first door sync of the three offline locks");
-    await story.prepare();
-    const steps = await Promise.race([tell(story), interrupted.then(() => undefined)]);
-    if (steps === undefined) return 1;
-    exitCode = steps.every(({ ok }) => ok) ? 0 : 1;
-    if (options.json) process.stdout.write(`${JSON.stringify({ steps, cloud: await cloudRecord(world) })}\n`);
-    if (!options.once) await stayUp(world, interrupted);
+    exitCode = await orStopped(run(world, options, stop), stop);
+    if (!options.once) await stayUp(world, stop);
   } catch (error) {
-    say(`could not go on: ${error instanceof Error ? error.message : String(error)}`);
+    if (stop.aborted) exitCode = 1;
+    else say(`could not go on: ${error instanceof Error ? error.message : String(error)}`);
   } finally {
     await world.stop();
     if (exitCode === 0) await rm(directory, { recursive: true, force: true });
@@ -56,9 +45,40 @@ async function main(): Promise<number> {
   return exitCode;
 }
 
-async function tell(story: Story): Promise<readonly StepResult[]> {
+/** The story from its start to its end; gives the exit code. Says nothing more once `stop` is aborted. */
+async function run(world: DemoWorld, options: DemoArguments, stop: AbortSignal): Promise<number> {
+  await waitOutMidnight();
+  say("starting cloud, site and agent");
+  await world.start();
+  const story = new Story(world);
+  say("first door sync of the three offline locks");
+  await story.prepare();
+  const steps = await tell(story, stop);
+  const exitCode = steps.every(({ ok }) => ok) ? 0 : 1;
+  if (options.json) process.stdout.write(`${JSON.stringify({ steps, cloud: await cloudRecord(world) })}\n`);
+  return exitCode;
+}
+
+/** Aborted by Ctrl-C, by SIGTERM, and when whoever read our output has gone. */
+function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => controller.abort());
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => controller.abort());
+  return controller.signal;
+}
+
+/** What `work` gives, or a rejection at once when `stop` is aborted; then nobody waits for `work` any more. */
+function orStopped<Value>(work: Promise<Value>, stop: AbortSignal): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    stop.addEventListener("abort", () => reject(new Error("stopped")), { once: true });
+    work.then(resolve, reject);
+  });
+}
+
+async function tell(story: Story, stop: AbortSignal): Promise<readonly StepResult[]> {
   const results: StepResult[] = [];
   for (const [index, [id, run]] of story.steps.entries()) {
+    if (stop.aborted) break;
     const place = `${String(index + 1).padStart(2)}/${story.steps.length} ${id.padEnd(14)}`;
     try {
       const { evidence, line, objections } = await run();
@@ -69,6 +89,7 @@ async function tell(story: Story): Promise<readonly StepResult[]> {
       });
       say(`${place} ${objections.length === 0 ? `ok    ${line}` : `FAILS ${objections.join("; ")}`}`);
     } catch (error) {
+      if (stop.aborted) break;
       const message = error instanceof Error ? error.message : String(error);
       results.push({ id, ok: false, evidence: { error: message } });
       say(`${place} FAILS ${message}`);
@@ -91,14 +112,20 @@ async function cloudRecord(world: DemoWorld): Promise<unknown> {
   return { events: summary.events, duplicates: summary.duplicates, gaps: summary.gaps, devices };
 }
 
-async function stayUp(world: DemoWorld, interrupted: Promise<void>): Promise<void> {
+/** Until somebody stops it, which is its orderly end. */
+async function stayUp(world: DemoWorld, stop: AbortSignal): Promise<void> {
   say(`the house stays open: ${world.urls.site}  (directory and manager's API: ${world.urls.cloud}; stop with Ctrl-C)`);
-  await interrupted;
+  await new Promise<void>((resolve) => stop.addEventListener("abort", () => resolve(), { once: true }));
 }
 
 /** A daily code is good until midnight at the site; a story that begins just before would end on the next day. */
-async function waitOutMidnight(timeZone: string): Promise<void> {
-  const time = new Intl.DateTimeFormat("en-GB", { timeZone, hour: "2-digit", minute: "2-digit", second: "2-digit" });
+async function waitOutMidnight(): Promise<void> {
+  const time = new Intl.DateTimeFormat("en-GB", {
+    timeZone: siteTimeZone,
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+  });
   const [hours = 0, minutes = 0, seconds = 0] = time.format(new Date()).split(":").map(Number);
   const left = 86_400 - (hours * 3_600 + minutes * 60 + seconds);
   if (left > 90) return;
@@ -106,7 +133,16 @@ async function waitOutMidnight(timeZone: string): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, (left + 1) * 1_000));
 }
 
-function readOptions() {
+interface DemoArguments {
+  readonly once: boolean;
+  readonly json: boolean;
+  readonly seed: number;
+  readonly portBase: number;
+  readonly publicUrl: string | undefined;
+}
+
+/** The options, or what is wrong with them, all at once. */
+function readArguments(): DemoArguments | readonly string[] {
   try {
     const { values } = parseArgs({
       options: {
@@ -119,12 +155,19 @@ function readOptions() {
     });
     const seed = Number(values.seed);
     const portBase = Number(values.ports);
-    const wholeNumbers = Number.isSafeInteger(seed) && Number.isInteger(portBase) && portBase > 0 && portBase < 65_531;
-    if (!wholeNumbers) return undefined;
-    return { once: values.once, json: values.json, seed, portBase, publicUrl: values["public-url"] };
-  } catch {
-    // parseArgs throws for options it does not know; the usage line says which there are.
-    return undefined;
+    const publicUrl = values["public-url"];
+    const mistakes = [
+      ...(Number.isSafeInteger(seed) ? [] : [`--seed: expected a whole number, came ${values.seed}`]),
+      ...(Number.isInteger(portBase) && portBase > 0 && portBase <= lastPortBase
+        ? []
+        : [`--ports: expected 1 to ${lastPortBase}, came ${values.ports}`]),
+      ...(publicUrl === undefined || publicUrlToOrigin(publicUrl).ok
+        ? []
+        : [`--public-url: expected http://host:port or https://host, came ${publicUrl}`]),
+    ];
+    return mistakes.length > 0 ? mistakes : { once: values.once, json: values.json, seed, portBase, publicUrl };
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)];
   }
 }
 
@@ -132,3 +175,10 @@ function readOptions() {
 function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
+
+/** Of `emulator/sites/maple-court.yaml`, whose midnight matters before anybody has read that file. */
+const siteTimeZone = "America/New_York";
+/** Five ports from here on. */
+const lastPortBase = 65_531;
+
+process.exitCode = await main();

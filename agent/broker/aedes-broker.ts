@@ -59,10 +59,12 @@ function brokerRules(site: string, intake: SiteIntake): AedesOptions {
     drainTimeout: DRAIN_TIMEOUT_MS,
     connectTimeout: CONNECT_TIMEOUT_MS,
     maxTopicLevels: TOPIC_LEVELS_MAX,
-    authenticate: (client, _username, _password, done) => {
+    authenticate: (client, _username, password, done) => {
       const device = parseDeviceId(client.id);
-      if (device !== undefined && intake.admits(device)) return done(null, true);
-      intake.refuse({ code: "not-admitted", client: client.id.slice(0, SHOWN_CHARACTERS) });
+      const isListed = device !== undefined && intake.admits(device);
+      if (isListed && intake.isPasswordOf(device, password ?? new Uint8Array(0))) return done(null, true);
+      const code = isListed ? "wrong-password" : "not-admitted";
+      intake.refuse({ code, client: client.id.slice(0, SHOWN_CHARACTERS) });
       done(null, false);
     },
     authorizePublish: (client, packet, done) => {
@@ -100,6 +102,8 @@ function brokerRules(site: string, intake: SiteIntake): AedesOptions {
 function ownTopic(site: string, device: DeviceId, text: string): IntakeChannel | undefined {
   const topic = parseTopic(text);
   if (topic === undefined || topic.site !== site || topic.device !== device) return undefined;
+  // The one command that goes to a device is the one that it answers.
+  if (topic.name !== undefined && topic.name !== "unlock") return undefined;
   return intakeChannels.find((channel) => channel === topic.channel);
 }
 
@@ -112,7 +116,8 @@ function publish(aedes: Aedes, topic: Topic, payload: string): void {
     cmd: "publish" as const,
     topic: formatTopic(topic),
     payload,
-    qos: 1 as const,
+    // SPEC V9: at QoS 1 the broker would keep a command for a device that is away, and say it again.
+    qos: topic.channel === "command" ? (0 as const) : (1 as const),
     retain: isRetained(topic.channel),
     dup: false,
   };
@@ -177,7 +182,7 @@ function bytesOf(payload: string | Buffer): Uint8Array {
   return typeof payload === "string" ? Buffer.from(payload) : payload;
 }
 
-const intakeChannels: readonly IntakeChannel[] = ["birth", "state", "health", "event"];
+const intakeChannels: readonly IntakeChannel[] = ["birth", "state", "health", "reported", "event", "result"];
 /** The payload's limit, and a topic and a message id beside it. */
 const PACKET_LIMIT_BYTES = PAYLOAD_LIMIT_BYTES + 1024;
 /** One frozen panel may hold up the others this long and no longer. */

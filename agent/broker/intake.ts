@@ -5,13 +5,21 @@
  */
 import type { Result } from "../../protocol/base/result.ts";
 import type { DeviceId } from "../../protocol/base/units.ts";
+import { isDevicePassword } from "../../protocol/wire/device-login.ts";
 import { type Birth, birthSchema } from "../../protocol/wire/messages/birth.ts";
+import {
+  UNLOCK_PAYLOAD_LIMIT_BYTES,
+  type UnlockResult,
+  unlockResultSchema,
+} from "../../protocol/wire/messages/command.ts";
 import { type EventBatch, eventBatchSchema } from "../../protocol/wire/messages/event.ts";
 import { type Health, healthSchema } from "../../protocol/wire/messages/health.ts";
 import { receiptSchema } from "../../protocol/wire/messages/receipt.ts";
+import { type Reported, reportedSchema } from "../../protocol/wire/messages/reported.ts";
 import { type DeviceState, stateSchema } from "../../protocol/wire/messages/state.ts";
 import { formatPayload, type PayloadFault, parsePayload } from "../../protocol/wire/payload.ts";
 import { type DeviceTable, emptyHealth, secondsOf } from "../devices.ts";
+import { withStandards } from "../event-standards.ts";
 import { judgeDevice, withReasonAbsent } from "../health.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Log } from "../ports/log.ts";
@@ -30,6 +38,8 @@ export interface IntakeOptions {
   readonly onStored: (device: DeviceId, first: number, last: number) => void;
   /** A device's words changed. */
   readonly onWords: (device: DeviceId) => void;
+  /** A device answered an unlock command. */
+  readonly onUnlockResult: (result: UnlockResult) => void;
 }
 
 type IntakeFault = PayloadFault | { readonly code: "another-device"; readonly named: string };
@@ -37,6 +47,7 @@ type IntakeFault = PayloadFault | { readonly code: "another-device"; readonly na
 export class Intake implements SiteIntake {
   readonly #options: IntakeOptions;
   readonly #refusedByCode = new Map<string, number>();
+  readonly #conflictingByDevice = new Map<DeviceId, number>();
   /** When what was last logged, so that a peer that is refused all day fills neither the log nor this. */
   readonly #loggedAtMs = new Map<string, number>();
 
@@ -53,6 +64,17 @@ export class Intake implements SiteIntake {
     return this.#options.table.device(device)?.network === "mqtt";
   }
 
+  /** SPEC B7: a device without a hash in the authority's word has no password that would do. */
+  isPasswordOf(device: DeviceId, password: Uint8Array): boolean {
+    const login = this.#options.table.device(device)?.login;
+    return login !== undefined && isDevicePassword(login, password);
+  }
+
+  /** By device: how many events came under a name that another event has already. */
+  conflicting(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#conflictingByDevice);
+  }
+
   async take(device: DeviceId, channel: IntakeChannel, payload: Uint8Array): Promise<void> {
     switch (channel) {
       case "event":
@@ -63,6 +85,15 @@ export class Intake implements SiteIntake {
         return this.#accept(device, channel, parsePayload(stateSchema, payload), (state) => this.#state(state));
       case "health":
         return this.#accept(device, channel, parsePayload(healthSchema, payload), (health) => this.#health(health));
+      case "reported":
+        return this.#accept(device, channel, parsePayload(reportedSchema, payload), (said) => this.#reported(said));
+      case "result":
+        return this.#accept(
+          device,
+          channel,
+          parsePayload(unlockResultSchema, payload, UNLOCK_PAYLOAD_LIMIT_BYTES),
+          async (result) => this.#options.onUnlockResult(result),
+        );
     }
   }
 
@@ -97,12 +128,21 @@ export class Intake implements SiteIntake {
     const { device } = batch;
     const known = table.device(device);
     const judgement = known === undefined ? undefined : judgeDevice(known, table.words(device));
-    const events = batch.events.map((event) => eventToStored(withReasonAbsent(event, judgement)));
-    const { coverage, stored } = await store.appendEvents({ device, receivedAtMs: clock.nowMs(), events });
+    const events = batch.events.map((event) => eventToStored(withReasonAbsent(withStandards(event), judgement)));
+    const { coverage, stored, conflicting } = await store.appendEvents({ device, receivedAtMs: clock.nowMs(), events });
+    if (conflicting > 0) this.#noteConflict(device, conflicting);
     const sequences = events.map(({ sequence }) => sequence);
     if (stored > 0) onStored(device, Math.min(...sequences), Math.max(...sequences));
     sendReceipt(device, formatPayload(receiptSchema, { v: 1, device, ...coverageToReceipt(coverage) }));
     await this.#heard(device, {});
+  }
+
+  /** SPEC B6: the one that was there stays; that there was another is not kept silent, for one of the two is not true. */
+  #noteConflict(device: DeviceId, count: number): void {
+    this.#conflictingByDevice.set(device, (this.#conflictingByDevice.get(device) ?? 0) + count);
+    if (this.#isNews(`${device} conflicting`)) {
+      this.#options.log.warn({ device, count }, "events came under names that others have already");
+    }
   }
 
   async #birth(birth: Birth): Promise<void> {
@@ -110,13 +150,25 @@ export class Intake implements SiteIntake {
     const at = secondsOf(clock.nowMs());
     const health = table.words(birth.device).health ?? emptyHealth(birth.device, at);
     const firmware = birth.firmware === null ? health.firmware : { version: birth.firmware, at };
-    await this.#heard(birth.device, { birth, health: { ...health, firmware, bootCount: birth.bootCount } });
+    const { bootCount, boot } = birth;
+    const fresh = { ...health, firmware, bootCount, ...(boot === undefined ? {} : { boot }) };
+    await this.#heard(birth.device, { birth, health: fresh });
   }
 
   async #health(health: Health): Promise<void> {
     const before = this.#options.table.words(health.device).health;
     // A device that leaves its firmware out of its health has said it in its birth.
     await this.#heard(health.device, { health: { ...health, firmware: health.firmware ?? before?.firmware ?? null } });
+  }
+
+  /** What a device says it holds. Whether it is so its authority knows, which can check the MAC (SPEC M14). */
+  async #reported(reported: Reported): Promise<void> {
+    // SPEC M14: only a courier's report names one; a device that did would have its words read as a lock's.
+    if (reported.courier !== undefined) {
+      const fault = { code: "payload-bad-shape", path: "courier", expected: "a report of the device itself" } as const;
+      return this.#drop(reported.device, "reported", fault);
+    }
+    await this.#heard(reported.device, { reported });
   }
 
   async #state(state: DeviceState): Promise<void> {

@@ -4,9 +4,11 @@
  */
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
+import { type RemedyStep, stepText } from "../../protocol/access/remedies.ts";
 import { failed, ok, type Result } from "../../protocol/base/result.ts";
 import { type UnixSeconds, unixSeconds } from "../../protocol/base/units.ts";
-import { type DeskDecision, type DeskFault, decideAtDesk } from "../../protocol/site/desk-decision.ts";
+import type { DeskFault } from "../../protocol/site/desk-decision.ts";
+import { type DeskExplanation, type DeskQuestion, explainAtDesk } from "../../protocol/site/desk-remedies.ts";
 import { formatMistake } from "../../protocol/site/document.ts";
 import { parseSiteWith } from "../../protocol/site/parse-site.ts";
 import { type Site, siteFileSchema } from "../../protocol/site/site.ts";
@@ -28,6 +30,14 @@ export interface DecideOptions {
   readonly credential: string;
   readonly at: string;
   readonly start?: string;
+  /** For whom a credential of nobody is meant. */
+  readonly assignTo?: string;
+  /** Whether whoever asks may pay: `yes` or `no`. */
+  readonly payment?: string;
+  /** The door was tried then and stayed shut. */
+  readonly stayedShut?: boolean;
+  /** The Detail text of its log. */
+  readonly detail?: string;
   readonly json?: boolean;
 }
 
@@ -40,11 +50,15 @@ export function registerDecideCommand(program: Command, output: CommandOutput): 
     .requiredOption("--credential <id>", "the credential")
     .requiredOption("--at <time>", "when: 2026-12-24T23:59:30-05:00")
     .option("--start <time>", "what relative times in the file count from; the time of --at if not given")
+    .option("--assign-to <person>", "for whom a credential of nobody is meant; the fix is tried with it")
+    .option("--payment <yes|no>", "whether you have payment permission; both ways are shown if not given")
+    .option("--stayed-shut", "the door was tried then and did not open: evidence when every check passes")
+    .option("--detail <text>", "what the Detail column of the door log says about it")
     .option("--json", "one JSON object on stdout")
     .action(async (options: DecideOptions) => output.finish(await runDecide(options, output)));
 }
 
-/** 0 when some device of the door opens, 1 when none does, 2 when the question or the file is wrong. */
+/** 0 when some device of the door opens, 1 when none does or it stayed shut all the same, 2 when the question or the file is wrong. */
 export async function runDecide(options: DecideOptions, output: Omit<CommandOutput, "finish">): Promise<number> {
   const at = parseInstant(options.at);
   const start = options.start === undefined ? at : parseInstant(options.start);
@@ -57,16 +71,35 @@ export async function runDecide(options: DecideOptions, output: Omit<CommandOutp
     output.warn(site.fault.text);
     return exitCodes.usage;
   }
-  const decided = decideAtDesk(site.value, options.door, options.credential, at);
-  if (!decided.ok) {
-    output.warn(`doorlink: ${faultText(decided.fault)}\n`);
+  if (options.payment !== undefined && !["yes", "no"].includes(options.payment)) {
+    output.warn("doorlink: --payment expects yes or no\n");
     return exitCodes.usage;
   }
-  const granted = decided.value.some(({ decision }) => decision.granted);
+  const explained = explainAtDesk(site.value, questionOf(options, at));
+  if (!explained.ok) {
+    output.warn(`doorlink: ${faultText(explained.fault)}\n`);
+    return exitCodes.usage;
+  }
+  const devices = explained.value;
   output.write(
-    options.json === true ? `${JSON.stringify(asJson(options, at, decided.value))}\n` : asText(decided.value),
+    options.json === true ? `${JSON.stringify(asJson(options, at, devices))}\n` : devices.map(deviceText).join("\n"),
   );
-  return granted ? exitCodes.fine : exitCodes.finding;
+  return devices.some(({ verdict }) => verdict === "granted") ? exitCodes.fine : exitCodes.finding;
+}
+
+function questionOf(
+  { door, credential, assignTo, payment, stayedShut, detail }: DecideOptions,
+  at: UnixSeconds,
+): DeskQuestion {
+  return {
+    door,
+    credential,
+    at,
+    ...(assignTo === undefined ? {} : { assignTo }),
+    ...(payment === undefined ? {} : { paymentPermission: payment === "yes" }),
+    // A text in the log is about a door that stayed shut.
+    ...(stayedShut === true || detail !== undefined ? { stayedShut: detail === undefined ? {} : { detail } } : {}),
+  };
 }
 
 /** Reads a site's file, its own or one that others have added sections to; the fault is the text to show. */
@@ -106,41 +139,69 @@ function faultText(fault: DeskFault): string {
   }
 }
 
-function asJson(options: DecideOptions, at: UnixSeconds, decisions: readonly DeskDecision[]): unknown {
+function asJson(options: DecideOptions, at: UnixSeconds, devices: readonly DeskExplanation[]): unknown {
   return {
     door: options.door,
     credential: options.credential,
     at: unixSeconds(at),
-    granted: decisions.some(({ decision }) => decision.granted),
-    devices: decisions.map(({ deviceId, model, decision, checks, deviceSays, detail, remedy }) => ({
-      device: deviceId,
-      model,
-      granted: decision.granted,
-      primaryReason: decision.primaryReason ?? null,
-      failedChecks: decision.failedChecks,
-      warnings: decision.warnings,
-      holiday: decision.holidayId ?? null,
-      checks,
-      deviceSays: deviceSays ?? null,
-      detail: detail ?? null,
-      remedy: remedy ?? null,
+    granted: devices.some(({ decision }) => decision.granted),
+    devices: devices.map((one) => ({
+      device: one.deviceId,
+      model: one.model,
+      granted: one.decision.granted,
+      verdict: one.verdict,
+      primaryReason: one.decision.primaryReason ?? null,
+      failedChecks: one.decision.failedChecks,
+      warnings: one.decision.warnings,
+      holiday: one.decision.holidayId ?? null,
+      checks: one.checks,
+      deviceSays: one.deviceSays ?? null,
+      detail: one.detail ?? null,
+      remedy: one.remedy ?? null,
+      remedies: one.remedies,
+      fix: one.fix ?? null,
+      evidence: one.evidence ?? null,
     })),
   };
 }
 
-function asText(decisions: readonly DeskDecision[]): string {
-  return decisions.map(deviceText).join("\n");
-}
-
-function deviceText({ deviceId, model, decision, checks, deviceSays, detail, remedy }: DeskDecision): string {
-  const verdict = decision.granted ? "granted" : `denied: ${decision.primaryReason}`;
+function deviceText(explained: DeskExplanation): string {
+  const { deviceId, model, decision, checks, deviceSays, detail, verdict } = explained;
+  const heading = verdict === "denied" ? `denied: ${decision.primaryReason}` : verdict;
   const rows = checks.map(({ check, result, reasons }) => [`  ${check}`, [result, ...reasons].join(" ")]);
   const more = [
     ...(decision.holidayId === undefined ? [] : [["  holiday in the way", decision.holidayId]]),
     ...(decision.warnings.length === 0 ? [] : [["  warnings", decision.warnings.join(" ")]]),
     ...(deviceSays === undefined ? [] : [["  the device says", deviceSays]]),
     ...(detail === undefined ? [] : [["  Detail in its log", detail]]),
-    ...(remedy === undefined ? [] : [["  remedy", remedy]]),
+    ...remedyRows(explained),
   ];
-  return `${deviceId} (${model})  ${verdict}\n${alignRows([...rows, ...more])}`;
+  return `${deviceId} (${model})  ${heading}\n${alignRows([...rows, ...more])}`;
+}
+
+/** The remedy in one line; then whether it was tried, and what it does elsewhere. */
+function remedyRows({ remedy, remedies, fix, evidence }: DeskExplanation): readonly (readonly string[])[] {
+  const steps = remedies.flatMap((one) => one.steps).filter((step, index, all) => all.findIndex(same(step)) === index);
+  // A step without a path of its own says what the remedy says already.
+  const line = [...new Set([remedy ?? "", ...steps.map(stepText)])].filter((text) => text !== "").join(" | ");
+  return [
+    ...(line === "" ? [] : [["  remedy", line]]),
+    ...(fix === undefined ? [] : [["  after it", fixText(fix)]]),
+    ...(evidence === undefined
+      ? []
+      : [["  evidence", "with --json: all checks, what was seen, and what a desk cannot know"]]),
+  ];
+}
+
+function same(step: RemedyStep): (other: RemedyStep) => boolean {
+  return (other) => stepText(other) === stepText(step);
+}
+
+function fixText({ opens, left, gains, loses }: NonNullable<DeskExplanation["fix"]>): string {
+  if (!opens) return `not proved to open: ${left.join(" ")}`;
+  const also = [
+    ...(gains.length === 0 ? [] : [`also a key to ${gains.join(", ")}`]),
+    ...(loses.length === 0 ? [] : [`no more key to ${loses.join(", ")}`]),
+  ];
+  return ["proved on a copy: it opens", ...also].join("; ");
 }

@@ -15,7 +15,7 @@ export async function runExposure(context: CommandContext): Promise<number> {
 }
 
 export function exposureText(exposures: readonly ExposureView[]): string {
-  if (exposures.length === 0) return "nobody revoked is still let in by a lock of this gateway\n";
+  if (exposures.length === 0) return "nobody revoked is still let in by a lock or device of this gateway\n";
   return alignRows([
     ["PERSON", "LOCK", "DOOR", "REVOKED (UTC)", "FOR", "THE LOCK HOLDS"],
     ...exposures.map(({ person, personName, device, doorName, since, ageSeconds, holds }) => [

@@ -28,7 +28,10 @@ export function statusText(status: StatusView): string {
         ? `linked for ${age(upstream.since)}, ${upstream.outboxDepth} events wait`
         : `no link for ${age(upstream.since)} (${upstream.lastFault ?? "not tried yet"}), ${upstream.outboxDepth} events wait`,
     ],
-    ["broker", `port ${broker.port ?? "-"}, ${broker.connected.length} devices connected, ${refused} messages refused`],
+    [
+      "broker",
+      `port ${broker.port ?? "-"}, ${broker.connected.length} devices connected, ${refused} messages refused${conflictText(broker.conflicting)}`,
+    ],
     ["radio", radioText(radio, age(radio.since))],
   ]);
   const table = alignRows([
@@ -36,6 +39,12 @@ export function statusText(status: StatusView): string {
     ...devices.map(deviceRow),
   ]);
   return `${head}\n${table}`;
+}
+
+/** Names the devices: somebody speaks in their name, or their log was written anew. */
+function conflictText(conflicting: StatusView["broker"]["conflicting"]): string {
+  const devices = Object.entries(conflicting).map(([device, count]) => `${count} of ${device}`);
+  return devices.length === 0 ? "" : `, events that contradict earlier ones: ${devices.join(", ")}`;
 }
 
 function radioText({ working, fault }: StatusView["radio"], since: string): string {

@@ -8,7 +8,7 @@ import { judgeDevice, stateUpstream } from "../health.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LoggedEvent, Store } from "../ports/store.ts";
 import { bodyToWire } from "../store/event-body.ts";
-import type { Exposure } from "../sync/exposure.ts";
+import { type Exposure, isNewer } from "../sync/exposure.ts";
 import type { VisitRecord } from "../sync/visit-record.ts";
 import type { DeviceView, ExposureView, LogEntryView, StatusView } from "./views.ts";
 
@@ -35,6 +35,7 @@ export async function describeStatus({ gateway, store, clock }: Described): Prom
       port: gateway.brokerPort(),
       connected: [...gateway.brokerConnected()].sort(),
       refused: { ...gateway.intake.refused() },
+      conflicting: { ...gateway.intake.conflicting() },
     },
     radio: { working: radio.working, fault: radio.fault, since: secondsOf(radio.sinceMs) },
     devices: gateway.table.devices().map((device) => describeDevice({ gateway, clock }, device)),
@@ -87,12 +88,13 @@ function describeDevice({ gateway, clock }: Omit<Described, "store">, device: Si
     online: network === "passive" ? null : stateUpstream(device, words, now).online,
     heardAt,
     heardAgeSeconds: age(heardAt),
-    syncState: network === "ble" ? syncStateOf(gateway, id, record) : null,
+    syncState:
+      network === "ble" ? syncStateOf(gateway, id, record) : network === "mqtt" ? deliveryStateOf(gateway, id) : null,
     pendingSince: record.pendingSince,
     lastSyncAt,
     syncAgeSeconds: age(lastSyncAt),
     lastFault: record.lastFault,
-    desired: gateway.table.lockDesired(id)?.policy ?? null,
+    desired: gateway.table.policyDesired(id)?.policy ?? null,
     holds: reported?.policy ?? null,
     battery: health?.battery ? { ...withoutAt(health.battery), ageSeconds: age(health.battery.at) ?? 0 } : null,
     clock: health?.clock ? { ...withoutAt(health.clock), ageSeconds: age(health.clock.at) ?? 0 } : null,
@@ -120,6 +122,14 @@ function syncStateOf(gateway: Gateway, device: DeviceId, record: VisitRecord): S
     default:
       return "pending";
   }
+}
+
+/** A networked device: what it last said it holds, beside what it is to hold. Null while the authority wants nothing of it. */
+function deliveryStateOf({ table }: Gateway, device: DeviceId): SyncState | null {
+  const desired = table.deviceOrder(device)?.desired;
+  if (desired === undefined) return null;
+  const holds = table.words(device).reported?.policy;
+  return holds !== undefined && !isNewer(desired.policy, holds) ? "in-sync" : "pending";
 }
 
 function describeExposure({ gateway, clock }: Omit<Described, "store">, exposure: Exposure): ExposureView {

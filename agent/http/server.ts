@@ -5,6 +5,7 @@
 import Fastify, { type FastifyInstance } from "fastify";
 import { z } from "zod";
 import { parseDeviceId } from "../../protocol/base/units.ts";
+import { isLoopbackRequest } from "../../protocol/wire/loopback-request.ts";
 import { withDeadline } from "../base/deadline.ts";
 import type { SyncAnswer, SyncFault } from "../sync/visits.ts";
 import { type Described, describeExposures, describeLog, describePanels, describeStatus } from "./describe.ts";
@@ -64,6 +65,10 @@ export function createApp(described: Described): FastifyInstance {
     forceCloseConnections: true,
     // Beyond the longest URL that the HTTP parser takes, so that the routes' own schemas judge a parameter.
     routerOptions: { maxParamLength: PARAMETER_LIMIT_CHARACTERS },
+  });
+  // SPEC H1: the door log and the locks' syncs are for this machine alone, not for a page that made its name point here.
+  app.addHook("onRequest", async (request, reply) => {
+    if (!isLoopbackRequest(request.headers)) return reply.code(403).send(fault("loopback-only"));
   });
   app.setErrorHandler((error, _request, reply) => {
     const status = error instanceof Error && "statusCode" in error ? Number(error.statusCode) : 500;

@@ -3,6 +3,7 @@
  * Every fact carries its age or its moment; null is "not known". No key, no code and no payload of a sticker's secret is here.
  */
 import { z } from "zod";
+import { standardsSchema } from "../../protocol/wire/messages/event.ts";
 import { clockQuality } from "../../protocol/wire/messages/fields.ts";
 import { firmwareVerdicts } from "../../protocol/wire/messages/health.ts";
 import { syncStates } from "../../protocol/wire/messages/reported.ts";
@@ -32,7 +33,7 @@ export const deviceView = z.strictObject({
   online: z.boolean().nullable(),
   heardAt: seconds.nullable(),
   heardAgeSeconds: seconds.nullable(),
-  /** Null: not a device that is synced by visits. */
+  /** Null: a device that holds no policy, or none is wanted of it yet. */
   syncState: z.enum(syncStates).nullable(),
   pendingSince: seconds.nullable(),
   lastSyncAt: seconds.nullable(),
@@ -70,6 +71,8 @@ export const statusView = z.strictObject({
     port: z.number().nullable(),
     connected: z.array(z.string()),
     refused: z.record(z.string(), z.number()),
+    /** By device: events that came under a name that another event has already. */
+    conflicting: z.record(z.string(), z.number()),
   }),
   radio: z.strictObject({ working: z.boolean().nullable(), fault: z.string().nullable(), since: seconds }),
   devices: z.array(deviceView),
@@ -101,6 +104,8 @@ export const logEntryView = z.looseObject({
   personName: z.string().nullable(),
   reason: z.string().optional(),
   reasonAbsent: z.string().optional(),
+  /** The reason in the words of ONVIF, Matter and BACnet, where they have one. */
+  standards: standardsSchema.optional(),
   detail: z.string().optional(),
 });
 export type LogEntryView = z.output<typeof logEntryView>;

@@ -4,7 +4,7 @@ import type { Channel, Topic } from "../../protocol/wire/topics.ts";
 
 export interface SiteBroker {
   readonly port: number;
-  /** Gives a message to the device, now if it listens; retained where the channel is. */
+  /** Gives a message to the device, now if it listens; retained where the channel is. A command is given now or never. */
   publish(topic: Topic, payload: string): void;
   /** Ends the connection of a device that may no longer be here. */
   disconnect(device: DeviceId): void;
@@ -17,6 +17,8 @@ export interface SiteBroker {
 export interface SiteIntake {
   /** Deny by default: only networked devices of this site are let in. */
   admits(device: DeviceId): boolean;
+  /** Whether this is the device's password; false for a device of which the authority gave none. */
+  isPasswordOf(device: DeviceId, password: Uint8Array): boolean;
   /**
    * One message of a device on its own topic. Fulfilled when it was dealt with: an event is on disk then, and a message at fault
    * was counted and dropped. Rejected when it could not be kept: the device must not be acknowledged, and is disconnected.
@@ -26,13 +28,14 @@ export interface SiteIntake {
   refuse(refusal: BrokerRefusal): void;
 }
 
-export type IntakeChannel = Extract<Channel, "birth" | "state" | "health" | "event">;
+export type IntakeChannel = Extract<Channel, "birth" | "state" | "health" | "reported" | "event" | "result">;
 
 export interface BrokerRefusal {
   readonly code:
     | "packet-too-large"
     | "bad-remaining-length"
     | "not-admitted"
+    | "wrong-password"
     | "foreign-topic"
     | "foreign-subscription"
     | "connection-error";

@@ -58,6 +58,8 @@ export interface LoggedEvent extends StoredEvent {
 export interface AppendOutcome {
   readonly stored: number;
   readonly duplicates: number;
+  /** Of the duplicates: how many say something else than what is there under their name. */
+  readonly conflicting: number;
   readonly coverage: Coverage;
 }
 

@@ -1,4 +1,5 @@
 /** A device's event on disk: its wire form in JSON, so that what goes upstream is what came in. */
+import { isDeepStrictEqual } from "node:util";
 import type { z } from "zod";
 import { bytesToBase64 } from "../../protocol/base/bytes.ts";
 import { assert } from "../../protocol/base/result.ts";
@@ -12,6 +13,16 @@ export function eventToStored(event: DeviceEvent): StoredEvent {
   const wire: WireEvent = { boot, sequence, ...rest, ...(raw === undefined ? {} : { raw: bytesToBase64(raw) }) };
   const lost = event.kind === "log-gap" ? lostRange(event) : undefined;
   return { boot, sequence, body: JSON.stringify(wire), ...(lost === undefined ? {} : { lost }) };
+}
+
+/** Whether two bodies are of the same event. What the gateway itself adds may differ: a firmware that was learned meanwhile. */
+export function isSameEvent(left: string, right: string): boolean {
+  return left === right || isDeepStrictEqual(asTheDeviceSaid(left), asTheDeviceSaid(right));
+}
+
+function asTheDeviceSaid(body: string): object {
+  const { reasonAbsent: _absent, standards: _standards, ...said } = bodyToWire(body);
+  return said;
 }
 
 /** Only what `eventToStored` wrote is ever read here, so anything else is a broken program or disk: an assertion. */

@@ -18,6 +18,7 @@ import {
   StoreError,
 } from "../ports/store.ts";
 import { addRange, type Coverage, countAbove, highest, type Range } from "./coverage.ts";
+import { isSameEvent } from "./event-body.ts";
 
 interface DeviceRow {
   readonly key: number;
@@ -56,16 +57,23 @@ export class StoreTables {
   appendEvents(batch: EventAppend): AppendOutcome {
     const row = this.#row(batch.device);
     let stored = 0;
+    let conflicting = 0;
     let coverage = row.coverage;
     for (const { sequence, boot, body, lost } of batch.events) {
       const { changes } = this.#statements.insertEvent.run(row.key, sequence, boot, batch.receivedAtMs, body);
       stored += Number(changes);
+      if (Number(changes) === 0 && !this.#holdsEvent(row, { sequence, boot, body })) conflicting += 1;
       coverage = addRange(coverage, { first: sequence, last: sequence });
       if (lost !== undefined) coverage = addRange(coverage, lost);
     }
     this.#saveCoverage(row, coverage);
     this.putDocuments(batch.documents ?? []);
-    return { stored, duplicates: batch.events.length - stored, coverage };
+    return { stored, duplicates: batch.events.length - stored, conflicting, coverage };
+  }
+
+  #holdsEvent({ key }: DeviceRow, { sequence, boot, body }: StoredEvent): boolean {
+    const held = this.#statements.readEvent.get(key, sequence, boot);
+    return held !== undefined && isSameEvent(String(held["body"]), body);
   }
 
   coverage(device: DeviceId): Coverage {
@@ -175,7 +183,8 @@ function newestFirst(left: LoggedEvent, right: LoggedEvent): number {
   return right.receivedAtMs - left.receivedAtMs || right.sequence - left.sequence;
 }
 
-function openDatabase(path: string): DatabaseSync {
+/** Opens or makes the agent's database so that a commit that returned is on the disk. Throws StoreError: unavailable, too-new. */
+export function openDatabase(path: string): DatabaseSync {
   let database: DatabaseSync;
   try {
     database = new DatabaseSync(path);
@@ -199,6 +208,7 @@ interface Statements {
   readonly readDevices: StatementSync;
   readonly saveReceipt: StatementSync;
   readonly insertEvent: StatementSync;
+  readonly readEvent: StatementSync;
   readonly readEvents: StatementSync;
   readonly readNewest: StatementSync;
   readonly saveRange: StatementSync;
@@ -214,6 +224,7 @@ function prepareStatements(database: DatabaseSync): Statements {
     readDevices: database.prepare("SELECT key, name, receipted FROM devices"),
     saveReceipt: database.prepare("UPDATE devices SET receipted = ? WHERE key = ?"),
     insertEvent: database.prepare("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?)"),
+    readEvent: database.prepare("SELECT body FROM events WHERE device = ? AND sequence = ? AND boot = ?"),
     readEvents: database.prepare(
       "SELECT sequence, boot, body FROM events WHERE device = ? AND sequence > ? ORDER BY sequence, boot LIMIT ?",
     ),

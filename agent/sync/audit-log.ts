@@ -8,6 +8,7 @@ import { failed, ok, type Result } from "../../protocol/base/result.ts";
 import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
 import { auditChainNext, auditChainStart, auditEntryToEvent } from "../../protocol/wire/audit-entry.ts";
 import type { DeviceEvent } from "../../protocol/wire/messages/event.ts";
+import { withStandards } from "../event-standards.ts";
 import type { EventAppend, StoredDocument } from "../ports/store.ts";
 import { FIRST_SEQUENCE } from "../store/coverage.ts";
 import { eventToStored } from "../store/event-body.ts";
@@ -55,7 +56,10 @@ export function readAuditEntries(
   }
   const after = { pairingId: head.pairingId, next, head: chained };
   const documents = [auditHeadToDocument(device, after)];
-  return ok({ append: { device, receivedAtMs, events: events.map(eventToStored), documents }, head: after });
+  return ok({
+    append: { device, receivedAtMs, events: events.map((event) => eventToStored(withStandards(event))), documents },
+    head: after,
+  });
 }
 
 /** The head of this pairing as it was stored; a new pairing begins its own log. */

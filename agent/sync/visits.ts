@@ -64,6 +64,13 @@ export interface VisitTrace {
   readonly progress: (VisitProgress & { readonly active: boolean }) | null;
 }
 
+interface VisitNeeds {
+  readonly address: string;
+  readonly staticPublicKey: Uint8Array;
+  readonly pairingId: Uint8Array;
+  readonly certificate: VisitOptions["courier"]["certificate"];
+}
+
 export class Visits {
   readonly #options: VisitsOptions;
   readonly #recordById = new Map<DeviceId, VisitRecord>();
@@ -131,8 +138,14 @@ export class Visits {
     return outcome.ok ? this.#done(device, outcome) : { device, fault: outcome.fault };
   }
 
-  async #plan(device: DeviceId): Promise<VisitOptions | SyncFault> {
-    const { table, store, radio, clock, random, courierPrivateKey, askTime } = this.#options;
+  /** Everything is there that a visit needs. A lock of which this is not true is no candidate: it would be chosen again at once. */
+  canVisit(device: DeviceId): boolean {
+    return !("code" in this.#needs(device));
+  }
+
+  /** What a visit to this lock needs besides what is on disk, or what is missing. */
+  #needs(device: DeviceId): VisitNeeds | SyncFault {
+    const { table } = this.#options;
     const known = table.device(device);
     if (known === undefined) return { code: "unknown-device" };
     if (known.network !== "ble") return { code: "not-a-ble-lock" };
@@ -141,6 +154,14 @@ export class Visits {
       return { code: "not-paired" };
     const certificate = table.gateway?.courierCertificate ?? null;
     if (certificate === null) return { code: "no-certificate" };
+    return { address, staticPublicKey, pairingId, certificate };
+  }
+
+  async #plan(device: DeviceId): Promise<VisitOptions | SyncFault> {
+    const { table, store, radio, clock, random, courierPrivateKey, askTime } = this.#options;
+    const needs = this.#needs(device);
+    if ("code" in needs) return needs;
+    const { address, staticPublicKey, pairingId, certificate } = needs;
     const stored = (await store.readDocuments("audit-head")).find((document) => document.device === device);
     let head = documentToAuditHead(stored, pairingId);
     const desired = table.lockDesired(device);

@@ -30,6 +30,8 @@ export interface UpstreamOptions {
   readonly backoff: BackoffRules;
   /** A desired document came; fulfilled when it was kept and applied, or counted as a fault. */
   readonly onDesired: (device: DeviceId, payload: Uint8Array) => Promise<void>;
+  /** A command of the authority for a device came; it is carried on now or never. */
+  readonly onUnlock: (device: DeviceId, payload: Uint8Array) => void;
   /** The store failed: nothing can go on without it. */
   readonly onStoreError: (error: unknown) => void;
 }
@@ -110,6 +112,14 @@ export class Upstream {
     this.#watch(connection, connection.publish(text, payload, { retain: true }));
   }
 
+  /** Says something once: now, or not at all. False: there is no link. */
+  tell(topic: Topic, payload: string): boolean {
+    const connection = this.#connection;
+    if (connection === undefined || !this.#status.connected) return false;
+    this.#watch(connection, connection.publish(formatTopic(topic), payload, { retain: false }));
+    return true;
+  }
+
   eventsStored(device: DeviceId, first: number, last: number): void {
     this.#outbox.stored(device, first, last);
   }
@@ -188,7 +198,12 @@ export class Upstream {
 
   #filters(): readonly string[] {
     const { site, gateway } = this.#options;
-    return [`dl/1/${site}/+/desired`, `dl/1/${site}/+/receipt`, `dl/1/${site}/${gateway}/result/+`];
+    return [
+      `dl/1/${site}/+/desired`,
+      `dl/1/${site}/+/receipt`,
+      `dl/1/${site}/${gateway}/result/+`,
+      `dl/1/${site}/+/command/unlock`,
+    ];
   }
 
   #message(text: string, payload: Uint8Array): void {
@@ -201,6 +216,9 @@ export class Upstream {
         return this.#receipt(topic.device, payload);
       case "result":
         return this.#result(payload);
+      case "command":
+        if (topic.name !== "unlock") return this.#refuse("command not known", topic.channel);
+        return this.#options.onUnlock(topic.device, payload);
       default:
         return this.#refuse("channel not asked for", topic.channel);
     }

@@ -3,9 +3,12 @@
  * the lock itself reported under its MAC. Up to there the log is checked, and only that much is released on the lock.
  *
  * Events and reports come in either order, so a report waits until the record has reached it. Entries that the lock itself
- * lost (its ring was full) cannot be chained over; the next report is then the new place to go on from.
+ * lost (its ring was full) cannot be chained over: the report then says, under its MAC, from which sequence on it has entries and
+ * the head before it, and the chain goes on from there. An entry `log-gap` proves nothing before the chain has met it, or a gateway
+ * could write one of its own and have the lock free what nobody has. Source: SPEC Y9.
  */
 import { z } from "zod";
+import { comparePolicyOrder } from "../../protocol/access/policy.ts";
 import { equalBytes } from "../../protocol/base/bytes.ts";
 import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
 import { auditChainHead, signRelease, verifyReport } from "../../protocol/sync/authority.ts";
@@ -16,7 +19,6 @@ import type { Authority } from "./authority.ts";
 import { withBase64 } from "./authority-state.ts";
 import type { Documents } from "./documents.ts";
 import type { EventRecord } from "./record.ts";
-import { compareVersions } from "./version-order.ts";
 
 const chainSchema = z.object({
   pairingId: base64Field(16),
@@ -25,9 +27,19 @@ const chainSchema = z.object({
   head: base64Field(32),
   /** Sequence at which a reported head was not met; null while all is well. */
   brokenAt: uint32.nullable(),
+  /** How many entries up to `through` no head covers, because the lock had lost some before a report met them. */
+  unchecked: uint32,
   /** The latest report with its MAC verified. */
   report: z
-    .object({ epoch: uint32, version: uint32, logNext: uint32, chainHead: base64Field(32), at: z.number() })
+    .object({
+      epoch: uint32,
+      version: uint32,
+      logFirst: uint32,
+      headBefore: base64Field(32),
+      logNext: uint32,
+      chainHead: base64Field(32),
+      at: z.number(),
+    })
     .nullable(),
 });
 export type ChainState = z.output<typeof chainSchema>;
@@ -69,6 +81,7 @@ export class AuditChains {
     // A retained report comes again at every connection, and an older one may come late: neither takes anything back.
     if (state.report === null || !isOlder(report.value, state.report)) {
       this.#save(device, { ...state, report: reportFields(report.value, at) }, at);
+      this.#authority.confirmPolicy(device, report.value);
     }
     this.#advance(device, at);
     return "verified";
@@ -90,24 +103,38 @@ export class AuditChains {
   #advance(device: DeviceId, at: UnixMs): void {
     const state = this.state(device);
     if (state === undefined || state.report === null) return;
-    const target = state.report.logNext - 1;
-    if (target <= state.through || (this.#record.receipt(device).through ?? 0) < target) return;
-    const chained = this.#chain(device, state, target);
-    if (chained === undefined) {
-      // The lock said itself that a part is lost; what follows is held to its latest reported head from here on.
-      this.#save(device, { ...state, through: target, head: state.report.chainHead }, at);
-    } else if (equalBytes(chained, state.report.chainHead)) {
-      this.#save(device, { ...state, through: target, head: chained, brokenAt: null }, at);
-    } else {
-      this.#save(device, { ...state, brokenAt: target }, at);
+    const { logFirst, headBefore, logNext, chainHead } = state.report;
+    const target = logNext - 1;
+    if (target <= state.through) return;
+    const whole = this.#chain(device, state.head, state.through + 1, target);
+    if (whole !== undefined && equalBytes(whole, chainHead)) {
+      return this.#save(device, { ...state, through: target, head: whole, brokenAt: null }, at);
     }
+    // SPEC Y9: that a part is lost is believed only when the lock says so under its MAC, and what it has follows from there.
+    const isLost = logFirst > state.through + 1;
+    const kept = isLost ? this.#chain(device, headBefore, logFirst, target) : undefined;
+    if (kept !== undefined && equalBytes(kept, chainHead)) {
+      const lastLost = logFirst - 1;
+      this.#record.confirmLoss(device, { from: state.through + 1, to: lastLost });
+      const unchecked = state.unchecked + lastLost - state.through;
+      return this.#save(device, { ...state, through: target, head: kept, brokenAt: null, unchecked }, at);
+    }
+    // What has not come yet is no fault; what was declared lost and is there at the lock is one, and so is another head.
+    const firstAtLock = isLost ? logFirst : state.through + 1;
+    const isBroken = whole !== undefined || kept !== undefined || this.#isDeclaredLost(device, firstAtLock, target);
+    if (isBroken) this.#save(device, { ...state, brokenAt: target }, at);
   }
 
-  /** The head after entry `target`; undefined when an entry on the way is not there. */
-  #chain(device: DeviceId, state: ChainState, target: number): Uint8Array | undefined {
-    let head = state.head;
-    for (let next = state.through + 1; next <= target; ) {
-      const entries = this.#record.rawEntries(device, next, target);
+  /** Whether an entry of `first` to `last` is not recorded and some `log-gap` says that it is lost. */
+  #isDeclaredLost(device: DeviceId, first: number, last: number): boolean {
+    return this.#record.declaredLosses(device, { from: first, to: last }) > 0;
+  }
+
+  /** The head after entry `last`, from the head before `first`; undefined when an entry on the way is not there. */
+  #chain(device: DeviceId, before: Uint8Array, first: number, last: number): Uint8Array | undefined {
+    let head = before;
+    for (let next = first; next <= last; ) {
+      const entries = this.#record.rawEntries(device, next, last);
       if (entries.length === 0) return undefined;
       head = auditChainHead(head, entries);
       next += entries.length;
@@ -122,17 +149,19 @@ export class AuditChains {
 }
 
 function newChain(pairingId: Uint8Array): ChainState {
-  return { pairingId, through: 0, head: auditChainStart(pairingId), brokenAt: null, report: null };
+  return { pairingId, through: 0, head: auditChainStart(pairingId), brokenAt: null, unchecked: 0, report: null };
 }
 
-function reportFields({ epoch, version, logNext, chainHead }: LockReport, at: UnixMs): ChainState["report"] {
-  return { epoch, version, logNext, chainHead, at };
+function reportFields(report: LockReport, at: UnixMs): ChainState["report"] {
+  const { epoch, version, logFirst, headBefore, logNext, chainHead } = report;
+  return { epoch, version, logFirst, headBefore, logNext, chainHead, at };
 }
 
 /** Reports are ordered by what only grows on a lock: policy (epoch, version), then log. */
 function isOlder(left: LockReport, right: NonNullable<ChainState["report"]>): boolean {
-  const order = compareVersions(left, right);
+  const order = comparePolicyOrder(left, right);
   return order === 0 ? left.logNext < right.logNext : order < 0;
 }
 
-const documentName = (device: string): string => `chain/${device}`;
+/** Numbered by its shape: a state of another shape is begun anew, and the whole log is chained over again. */
+const documentName = (device: string): string => `chain-2/${device}`;

@@ -2,15 +2,30 @@
 import { bytesToHex, utf8 } from "../../protocol/base/bytes.ts";
 import { hkdfSha256 } from "../../protocol/crypto.ts";
 import { type AuthorityKeys, authorityKeysFromSeed } from "../../protocol/sync/authority.ts";
+import { LOGIN_SALT_BYTES } from "../../protocol/wire/device-login.ts";
 
 export interface CloudKeys {
   readonly roles: AuthorityKeys;
   readonly sticker: Uint8Array;
+  /** From which each keycard's own key is made. */
+  readonly cardSecret: Uint8Array;
   /** The daily key of a door; the authority and the locks of that door share it. */
   readonly dailyKey: (door: string, keyEpoch: number) => Uint8Array;
   /** Under which a networked device, which has no pairing, tags entries that matched nothing. */
   readonly enrolledEntryTagKey: (device: string) => Uint8Array;
   readonly enrolledPassword: (device: string) => string;
+  /** Of the hash by which a gateway knows that password: 16 bytes. */
+  readonly enrolledLoginSalt: (device: string) => Uint8Array;
+  /** By what unlock commands name a networked device: 16 bytes. */
+  readonly enrolledPairingId: (device: string) => Uint8Array;
+  /** Under which a networked device MACs its boot reports and what it says it holds. */
+  readonly enrolledReportKey: (device: string) => Uint8Array;
+  /** Under which the codes of a networked device's policies are hashed. */
+  readonly enrolledCodeHashKey: (device: string) => Uint8Array;
+  /** Under which recipients of doorcodes are tagged in the record. */
+  readonly deliveryAudit: Uint8Array;
+  /** From which the faults of the emulated outbox follow. */
+  readonly outbox: Uint8Array;
 }
 
 export function cloudKeysFromSeed(seed: Uint8Array): CloudKeys {
@@ -18,8 +33,15 @@ export function cloudKeysFromSeed(seed: Uint8Array): CloudKeys {
   return {
     roles: authorityKeysFromSeed(seed),
     sticker: derive("sticker"),
+    cardSecret: derive("card"),
     dailyKey: (door, keyEpoch) => derive(`daily/${door}/${keyEpoch}`),
     enrolledEntryTagKey: (device) => derive(`entry-tag/${device}`),
     enrolledPassword: (device) => bytesToHex(derive(`password/${device}`)),
+    enrolledLoginSalt: (device) => derive(`login-salt/${device}`).subarray(0, LOGIN_SALT_BYTES),
+    enrolledPairingId: (device) => derive(`pairing-id/${device}`).subarray(0, 16),
+    enrolledReportKey: (device) => derive(`report/${device}`),
+    enrolledCodeHashKey: (device) => derive(`code-hash/${device}`),
+    deliveryAudit: derive("delivery-audit"),
+    outbox: derive("outbox"),
   };
 }

@@ -8,7 +8,14 @@ import type { UnixMs } from "../../protocol/base/units.ts";
 import { base64Field, deviceId, entityId, uint32, unixTime } from "../../protocol/wire/messages/fields.ts";
 import type { Documents } from "./documents.ts";
 
-const revocation = z.object({ person: entityId, since: unixTime, epoch: uint32, version: uint32 });
+export const pendingRevocationSchema = z.object({
+  person: entityId,
+  since: unixTime,
+  epoch: uint32,
+  version: uint32,
+  /** The credentials that lost something by that version, and what each could do before (`credentialWays`). */
+  lost: z.array(z.object({ credential: z.string(), was: base64Field(8) })).default([]),
+});
 
 export const authorityStateSchema = z.object({
   /** The site file as it was imported, and the instant against which its relative times resolve. */
@@ -28,10 +35,16 @@ export const authorityStateSchema = z.object({
       version: uint32,
       bundle: base64Field(256 * 1024),
       notAfter: unixTime,
-      revocations: z.array(revocation),
+      revocations: z.array(pendingRevocationSchema),
+      /** Keypad lookups that only former versions have, each with the last of them, since the one that the lock confirmed. */
+      formerCodes: z.array(z.object({ lookup: base64Field(8), version: uint32 })).default([]),
     }),
   ),
+  /** Credentials that the site no longer has and a lock may still hold: whose they were. */
+  departed: z.record(z.string(), z.object({ person: entityId, name: z.string() })).default({}),
   revokedSince: z.record(z.string(), unixTime),
+  /** Since when each person's app certificates count again, after a password reset. */
+  signedOutAt: z.record(z.string(), unixTime).default({}),
   gateways: z.record(
     z.string(),
     z.object({
@@ -51,7 +64,11 @@ export const authorityStateSchema = z.object({
       at: unixTime,
     }),
   ),
-  phones: z.record(z.string(), z.object({ person: z.string(), tokenHash: base64Field(32) })),
+  /** By phone and person; one that was signed out is kept, so that it can be told so. */
+  phones: z.record(
+    z.string(),
+    z.object({ person: z.string(), tokenHash: base64Field(32), signedOut: z.boolean().default(false) }),
+  ),
 });
 
 export type AuthorityState = z.output<typeof authorityStateSchema>;
@@ -66,7 +83,9 @@ export const emptyAuthorityState: AuthorityState = {
   panels: {},
   pairings: {},
   policies: {},
+  departed: {},
   revokedSince: {},
+  signedOutAt: {},
   gateways: {},
   enrolled: [],
   allotments: [],
@@ -81,6 +100,15 @@ export function saveAuthorityState(documents: Documents, state: AuthorityState, 
   documents.put(documentName, withBase64(state), at);
 }
 
+/** Up to which number revisions of desired documents may have been given out; 0: none ever was. */
+export function loadReservedRevision(documents: Documents): number {
+  return documents.get(revisionName, reservedRevision)?.body.reservedUntil ?? 0;
+}
+
+export function saveReservedRevision(documents: Documents, reservedUntil: number, at: UnixMs): void {
+  documents.put(revisionName, { reservedUntil }, at);
+}
+
 /** The same with byte strings as base64, which is what the schema reads. */
 export function withBase64(value: unknown): unknown {
   if (value instanceof Uint8Array) return bytesToBase64(value);
@@ -90,3 +118,5 @@ export function withBase64(value: unknown): unknown {
 }
 
 const documentName = "authority";
+const revisionName = "revision";
+const reservedRevision = z.object({ reservedUntil: z.number().int().min(0) });

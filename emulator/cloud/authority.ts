@@ -6,7 +6,8 @@
  * takes a new version when its contents change or somebody is revoked; versions only grow, also across restarts and imports.
  */
 import { z } from "zod";
-import { decodePolicy, encodePolicy } from "../../protocol/access/policy.ts";
+import { makeCardKey } from "../../protocol/access/card-key.ts";
+import { decodePolicy, encodePolicy, type LockPolicy } from "../../protocol/access/policy.ts";
 import { bytesToHex, equalBytes, utf8 } from "../../protocol/base/bytes.ts";
 import { assert, failed, ok, type Result } from "../../protocol/base/result.ts";
 import { type DeviceId, type UnixSeconds, unixSeconds } from "../../protocol/base/units.ts";
@@ -26,11 +27,15 @@ import type { CloudKeys } from "./authority-keys.ts";
 import {
   type AuthorityState,
   loadAuthorityState,
+  loadReservedRevision,
   type PairingState,
   type PolicyState,
   saveAuthorityState,
+  saveReservedRevision,
 } from "./authority-state.ts";
 import type { Documents } from "./documents.ts";
+import { addRevocations, dropConfirmed } from "./pending-revocations.ts";
+import { addFormerCodes, dropFormerCodes } from "./permanent-codes.ts";
 import type { CloudPorts } from "./ports.ts";
 import { judgeToken, mayRotate, type PanelStickers, panelStickers, type TokenJudgement } from "./stickers.ts";
 import type { PolicyVersion } from "./version-order.ts";
@@ -53,6 +58,14 @@ export interface EnrolmentAnswer {
   readonly dailyKeys: readonly DailyKeyGrant[];
   readonly keyEpoch: number;
   readonly entryTagKey: Uint8Array;
+  /** For unlock commands: what they name the device by, the key that signs them, and the key of its boot reports. */
+  readonly pairingId: Uint8Array;
+  readonly unlockKey: Uint8Array;
+  /** MACs also what the device says it holds. */
+  readonly reportKey: Uint8Array;
+  /** For its policies: the key that signs them, and the one under which their codes are hashed. */
+  readonly policyKey: Uint8Array;
+  readonly codeHashKey: Uint8Array;
 }
 
 export interface ImportAnswer {
@@ -69,6 +82,15 @@ export interface LockVersion extends PolicyVersion {
 export interface RevokeAnswer {
   readonly person: string;
   readonly since: UnixSeconds;
+  readonly locks: readonly LockVersion[];
+}
+
+export interface ResetAnswer {
+  readonly person: string;
+  /** App certificates of before are refused by every lock that gets its newer policy. */
+  readonly since: UnixSeconds;
+  /** How many phones were signed out. */
+  readonly phones: number;
   readonly locks: readonly LockVersion[];
 }
 
@@ -106,7 +128,8 @@ export class Authority {
   #state: AuthorityState;
   #imported: Site | undefined;
   #site: Site | undefined;
-  #revision = 0;
+  #revision: number;
+  #reservedRevision: number;
 
   constructor({ keys, documents, ports, publicUrl }: AuthorityOptions) {
     this.keys = keys;
@@ -114,11 +137,13 @@ export class Authority {
     this.#documents = documents;
     this.#ports = ports;
     this.#state = loadAuthorityState(documents);
+    this.#reservedRevision = loadReservedRevision(documents);
+    this.#revision = this.#reservedRevision;
     if (this.#state.site === null) return;
     const parsed = parseSiteText(this.#state.site.text, this.#state.site.start);
     assert(parsed.ok, "a stored site parses as it did when it was imported");
     this.#imported = parsed.value;
-    this.#site = withRevocations(parsed.value, this.#state.revokedSince);
+    this.#site = withChanges(parsed.value, this.#state);
   }
 
   /** The site as it stands now, revocations included; undefined before the first import. */
@@ -130,9 +155,17 @@ export class Authority {
     return this.#state;
   }
 
-  /** Of a desired document: the clock's milliseconds, and always more than the last. */
+  /**
+   * Of a desired document (SPEC M12): the clock's milliseconds, and always more than the last, also after a restart with a clock
+   * that was set back. A minute of them is reserved with each write.
+   */
   nextRevision(): number {
-    this.#revision = Math.max(this.#revision + 1, Math.floor(this.#ports.clock.nowMs()));
+    const now = this.#ports.clock.nowMs();
+    this.#revision = Math.max(this.#revision + 1, Math.floor(now));
+    if (this.#revision >= this.#reservedRevision) {
+      this.#reservedRevision = this.#revision + revisionsReserved;
+      saveReservedRevision(this.#documents, this.#reservedRevision, now);
+    }
     return this.#revision;
   }
 
@@ -148,9 +181,11 @@ export class Authority {
     if (this.#imported !== undefined && this.#imported.id !== site.id) {
       return failed({ code: "another-site", expected: this.#imported.id, came: site.id });
     }
+    const former = this.#imported;
+    const departed = former === undefined ? this.#state.departed : this.#departedAfter(former, site);
     this.#imported = site;
-    this.#change({ site: { text, start }, panels: this.#panelsFor(site) });
-    for (const device of this.#pairedDevices()) this.#writePolicy(device, "when-changed");
+    this.#change({ site: { text, start }, panels: this.#panelsFor(site), departed });
+    for (const device of this.#policyDevices()) this.#writePolicy(device, "when-changed", former);
     return ok({ site: site.id, doors: site.doors.length, people: site.people.length, devices: site.devices.length });
   }
 
@@ -175,10 +210,14 @@ export class Authority {
     };
     const keys = derivePairingKeys(this.keys.roles.static, request.staticPublicKey, pairing.pairingId);
     if (keys === undefined) return failed({ code: "bad-public-key" });
-    const compiled = compileLockPolicy(this.#siteNow(), device.value.id, this.#compileOptions(1, keys, this.now()));
+    const compiled = compileLockPolicy(
+      this.#siteNow(),
+      device.value.id,
+      this.#compileOptions(1, keys.codeHash, this.now()),
+    );
     if (!compiled.ok) return compiled;
     this.#change({ pairings: { ...this.#state.pairings, [request.device]: pairing } });
-    this.#writePolicy(device.value.id, same ? "when-changed" : "always");
+    this.#writePolicy(device.value.id, same ? "when-changed" : "for-a-new-lock");
     const dailyKeys = this.#dailyKeysOf(device.value);
     return ok({ pairingId: pairing.pairingId, authority: authorityPublicKeys(this.keys.roles), dailyKeys, keyEpoch });
   }
@@ -194,11 +233,18 @@ export class Authority {
       ? this.#state.enrolled
       : [...this.#state.enrolled, device.value.id];
     this.#change({ enrolled });
+    this.#writePolicy(device.value.id, "when-changed");
+    const { unlock, policy } = authorityPublicKeys(this.keys.roles);
     return ok({
       mqttPassword: this.keys.enrolledPassword(id),
       dailyKeys: this.#dailyKeysOf(device.value),
       keyEpoch,
       entryTagKey: this.keys.enrolledEntryTagKey(id),
+      pairingId: this.keys.enrolledPairingId(id),
+      unlockKey: unlock,
+      reportKey: this.keys.enrolledReportKey(id),
+      policyKey: policy,
+      codeHashKey: this.keys.enrolledCodeHashKey(id),
     });
   }
 
@@ -241,7 +287,7 @@ export class Authority {
     const again = this.#state.revokedSince[id] !== undefined;
     this.#change({ revokedSince: { ...this.#state.revokedSince, [id]: since } });
     // Revoking twice is one revocation; the versions that carry it are there already.
-    if (!again) for (const device of this.#pairedDevices()) this.#writePolicy(device, "always", { person: id, since });
+    if (!again) for (const device of this.#policyDevices()) this.#writePolicy(device, "always");
     return ok({ person: id, since, locks: this.policyVersions() });
   }
 
@@ -281,18 +327,69 @@ export class Authority {
     if (!this.#imported.people.some((each) => each.id === person))
       return failed({ code: "no-such-person", came: person });
     const token = bytesToHex(this.#ports.random(tokenBytes));
-    this.#change({ phones: { ...this.#state.phones, [phone]: { person, tokenHash: sha256(utf8(token)) } } });
+    // Somebody else's phone may be signed in to a second account, and keeps its owner's.
+    const signedIn = { person, tokenHash: sha256(utf8(token)), signedOut: false };
+    this.#change({ phones: { ...this.#state.phones, [`${phone}/${person}`]: signedIn } });
     return ok({ token });
   }
 
-  /** Whose phone this token is; undefined for any other text. */
+  /** Whose phone this token is; undefined for any other text, and once the phone was signed out. */
   personOfToken(token: string): string | undefined {
-    const hash = sha256(utf8(token));
-    return Object.values(this.#state.phones).find(({ tokenHash }) => equalBytes(tokenHash, hash))?.person;
+    const [, phone] = this.#phoneOfToken(token) ?? [];
+    return phone === undefined || phone.signedOut ? undefined : phone.person;
+  }
+
+  /** Whether this was a phone's token until somebody signed it out. */
+  isSignedOut(token: string): boolean {
+    return this.#phoneOfToken(token)?.[1].signedOut ?? false;
+  }
+
+  /** Ends one phone's token; false when it is none, or ended already. */
+  signOutPhone(token: string): boolean {
+    const [id, phone] = this.#phoneOfToken(token) ?? [];
+    if (id === undefined || phone === undefined || phone.signedOut) return false;
+    this.#change({ phones: { ...this.#state.phones, [id]: { ...phone, signedOut: true } } });
+    return true;
+  }
+
+  /** Ends every phone's access: tokens here and now, what the phones hold on each lock from its next policy version on. */
+  resetPassword(id: string): Result<ResetAnswer, NoSite | NoSuch> {
+    if (this.#imported === undefined) return failed({ code: "no-site" });
+    if (!this.#imported.people.some((each) => each.id === id)) return failed({ code: "no-such-person", came: id });
+    const phones = this.phonesOf(id);
+    // Certificates are dated in whole seconds: from the next one on, so that one of this very second is of before.
+    const since = unixSeconds(this.now() + 1);
+    const ended = Object.entries(this.#state.phones).map(
+      ([phoneId, phone]) => [phoneId, phone.person === id ? { ...phone, signedOut: true } : phone] as const,
+    );
+    this.#change({
+      signedOutAt: { ...this.#state.signedOutAt, [id]: since },
+      phones: Object.fromEntries(ended),
+    });
+    for (const device of this.#policyDevices()) this.#writePolicy(device, "when-changed");
+    return ok({ person: id, since, phones, locks: this.policyVersions() });
   }
 
   phonesOf(person: string): number {
-    return Object.values(this.#state.phones).filter((phone) => phone.person === person).length;
+    return Object.values(this.#state.phones).filter((phone) => phone.person === person && !phone.signedOut).length;
+  }
+
+  #phoneOfToken(token: string): readonly [string, AuthorityState["phones"][string]] | undefined {
+    const hash = sha256(utf8(token));
+    return Object.entries(this.#state.phones).find(([, { tokenHash }]) => equalBytes(tokenHash, hash));
+  }
+
+  /** The keys that the desk writes on the site's keycards. Only the bench asks: a card is there, a list of keys would not be. */
+  cardKeys(): readonly { readonly credential: string; readonly key: Uint8Array }[] {
+    return (this.#imported?.credentials ?? []).flatMap(({ id }) => {
+      const key = this.#cardKeyOf(id);
+      return key === undefined ? [] : [{ credential: id, key }];
+    });
+  }
+
+  #cardKeyOf(credential: string): Uint8Array | undefined {
+    const card = this.#imported?.credentials.find(({ id, kind }) => id === credential && kind === "keycard");
+    return card?.token === undefined ? undefined : makeCardKey(this.keys.cardSecret, card.token, cardGeneration);
   }
 
   /** Remembers a slot of a day as given to a person. */
@@ -308,6 +405,14 @@ export class Authority {
     return derivePairingKeys(this.keys.roles.static, pairing.staticPublicKey, pairing.pairingId);
   }
 
+  /** The key under which this device's permanent codes are hashed; undefined for a device that was neither paired nor enrolled. */
+  codeHashKey(device: string): Uint8Array | undefined {
+    const paired = this.pairingKeys(device);
+    if (paired !== undefined) return paired.codeHash;
+    const enrolled = this.#state.enrolled.some((each) => each === device);
+    return enrolled ? this.keys.enrolledCodeHashKey(device) : undefined;
+  }
+
   /** The key under which this device tags denied entries; undefined for a device that tags none. */
   entryTagKey(device: string): Uint8Array | undefined {
     const paired = this.pairingKeys(device);
@@ -316,57 +421,111 @@ export class Authority {
     return enrolled ? this.keys.enrolledEntryTagKey(device) : undefined;
   }
 
-  /** Writes a lock's next policy version. `when-changed` leaves the version alone when nothing but its date would differ. */
-  #writePolicy(
-    device: DeviceId,
-    when: "always" | "when-changed",
-    revoked?: { readonly person: string; readonly since: UnixSeconds },
-  ): void {
-    const keys = this.pairingKeys(device);
-    assert(keys !== undefined, "a paired lock's keys were derived once already");
+  /** A lock reported, under its MAC, that it holds this version: what only older ones let in, it lets in no more. */
+  confirmPolicy(device: string, confirmed: PolicyVersion): void {
     const held = this.#state.policies[device];
-    if (held !== undefined && when === "when-changed" && !this.#policyChanged(device, held, keys)) return;
+    if (held === undefined) return;
+    const revocations = dropConfirmed(held.revocations, confirmed);
+    const formerCodes = dropFormerCodes(held.formerCodes, confirmed.version);
+    const isSame = revocations.length === held.revocations.length && formerCodes.length === held.formerCodes.length;
+    if (!isSame)
+      this.#change({ policies: { ...this.#state.policies, [device]: { ...held, revocations, formerCodes } } });
+  }
+
+  /** Also of somebody whom the site no longer has, while a lock may still let them in. */
+  nameOf(person: string): string | undefined {
+    const here = this.#imported?.people.find(({ id }) => id === person);
+    return here?.name ?? Object.values(this.#state.departed).find((owner) => owner.person === person)?.name;
+  }
+
+  /** Who is not in the site any more and still let in by some lock. */
+  departedPeople(): readonly { readonly id: string; readonly name: string }[] {
+    const here = new Set(this.#imported?.people.map(({ id }) => id));
+    const pending = Object.values(this.#state.policies).flatMap(({ revocations }) => revocations);
+    const gone = new Set(pending.map(({ person }) => person).filter((person) => !here.has(person)));
+    return [...gone].map((id) => ({ id, name: this.nameOf(id) ?? id }));
+  }
+
+  /**
+   * Writes the next policy version of a lock or networked device. `when-changed` leaves the version alone when nothing but its date would differ. Who was let
+   * in by the version before and is no longer is found here, whatever the change was; `former` is the site before it, if another.
+   * A new lock under the name of an old one holds nothing of what that one held; only its versions go on.
+   */
+  #writePolicy(device: DeviceId, when: "always" | "when-changed" | "for-a-new-lock", former?: Site): void {
+    const key = this.codeHashKey(device);
+    assert(key !== undefined, "only what was paired or enrolled has a policy");
+    const held = this.#state.policies[device];
+    if (held !== undefined && when === "when-changed" && !this.#policyChanged(device, held, key)) return;
     const version = (held?.version ?? 0) + 1;
     const now = this.now();
-    const compiled = compileLockPolicy(this.#siteNow(), device, this.#compileOptions(version, keys, now));
+    const compiled = compileLockPolicy(this.#siteNow(), device, this.#compileOptions(version, key, now));
     // A new site file may lack a lock that was paired; it keeps the policy that it has.
     if (!compiled.ok) return;
-    const bundle = encodePolicy(compiled.value);
-    const before = held?.revocations ?? [];
-    const hit = revoked !== undefined && held !== undefined && this.#letsIn(held, revoked.person);
-    const revocations = hit ? [...before, { ...revoked, epoch: keysetEpoch, version }] : before;
     const policy: PolicyState = {
       epoch: keysetEpoch,
       version,
-      bundle,
+      bundle: encodePolicy(compiled.value),
       notAfter: unixSeconds(now + manifestSeconds),
-      revocations,
+      ...this.#stillHeld(when === "for-a-new-lock" ? undefined : held, compiled.value, former),
     };
     this.#change({ policies: { ...this.#state.policies, [device]: policy } });
   }
 
-  /** Whether the lock lets this person in by the policy that it may still hold: only then is there an exposure. */
-  #letsIn(held: PolicyState, person: string): boolean {
-    const policy = decodePolicy(held.bundle);
-    assert(policy.ok, "the authority reads its own policies");
-    const owned = new Set(
-      this.#siteNow()
-        .credentials.filter((each) => each.person === person)
-        .map(({ id }) => id),
-    );
-    return policy.value.credentials.some(({ id, state }) => owned.has(id) && state === "active");
-  }
-
-  #policyChanged(device: DeviceId, held: PolicyState, keys: PairingKeys): boolean {
+  /** What a lock may still hold when `newest` follows on `held`: people who lost a way in, and codes that went. */
+  #stillHeld(
+    held: PolicyState | undefined,
+    newest: LockPolicy,
+    former: Site | undefined,
+  ): Pick<PolicyState, "revocations" | "formerCodes"> {
+    if (held === undefined) return { revocations: [], formerCodes: [] };
     const before = decodePolicy(held.bundle);
     assert(before.ok, "the authority reads its own policies");
-    const options = this.#compileOptions(held.version, keys, before.value.issuedAt);
+    const owners = {
+      personOf: (credential: string) => this.#ownerBefore(credential, former),
+      since: (person: string) => this.#siteNow().people.find(({ id }) => id === person)?.revokedAt ?? this.now(),
+    };
+    return {
+      revocations: addRevocations(held.revocations, before.value, newest, owners),
+      formerCodes: addFormerCodes(held.formerCodes, before.value, newest),
+    };
+  }
+
+  #ownerBefore(credential: string, former: Site | undefined): string | undefined {
+    for (const site of [former, this.#siteNow()]) {
+      const found = site?.credentials.find(({ id }) => id === credential);
+      if (found !== undefined) return found.person;
+    }
+    return this.#state.departed[credential]?.person;
+  }
+
+  /** Whose the credentials are that `next` does not have any more, as long as a lock's policy or an exposure has to do with them. */
+  #departedAfter(former: Site, next: Site): AuthorityState["departed"] {
+    const departed = { ...this.#state.departed };
+    for (const { id, person } of former.credentials) {
+      const name = person === undefined ? undefined : this.nameOf(person);
+      if (person !== undefined && name !== undefined) departed[id] = { person, name };
+    }
+    const here = new Set(next.credentials.map(({ id }) => id));
+    const policies = Object.values(this.#state.policies);
+    const exposed = new Set(policies.flatMap(({ revocations }) => revocations.map(({ person }) => person)));
+    const held = new Set(policies.flatMap(({ bundle }) => credentialIds(bundle)));
+    const wanted = Object.entries(departed).filter(
+      ([id, { person }]) => !here.has(id) && (held.has(id) || exposed.has(person)),
+    );
+    return Object.fromEntries(wanted);
+  }
+
+  #policyChanged(device: DeviceId, held: PolicyState, key: Uint8Array): boolean {
+    const before = decodePolicy(held.bundle);
+    assert(before.ok, "the authority reads its own policies");
+    const options = this.#compileOptions(held.version, key, before.value.issuedAt);
     const again = compileLockPolicy(this.#siteNow(), device, options);
     return again.ok && !equalBytes(encodePolicy(again.value), held.bundle);
   }
 
-  #compileOptions(version: number, keys: PairingKeys, now: UnixSeconds) {
-    return { version, epoch: keysetEpoch, now, codeHashKey: keys.codeHash };
+  #compileOptions(version: number, codeHashKey: Uint8Array, now: UnixSeconds) {
+    const cardKeyOf = (credential: string) => this.#cardKeyOf(credential);
+    return { version, epoch: keysetEpoch, now, codeHashKey, cardKeyOf };
   }
 
   #dailyKeysOf(device: SiteDevice): readonly DailyKeyGrant[] {
@@ -384,9 +543,11 @@ export class Authority {
     return panels;
   }
 
-  #pairedDevices(): readonly DeviceId[] {
-    const site = this.#siteNow();
-    return site.devices.map(({ id }) => id).filter((id) => this.#state.pairings[id] !== undefined);
+  /** Everything that holds a policy of this authority: paired locks and enrolled networked devices. */
+  #policyDevices(): readonly DeviceId[] {
+    const { pairings, enrolled } = this.#state;
+    const ids = this.#siteNow().devices.map(({ id }) => id);
+    return ids.filter((id) => pairings[id] !== undefined || enrolled.includes(id));
   }
 
   #deviceNamed(id: string): Result<SiteDevice, NoSite | NoSuch> {
@@ -403,9 +564,15 @@ export class Authority {
   /** Every change is on disk before it is told to anybody. */
   #change(change: Partial<AuthorityState>): void {
     this.#state = { ...this.#state, ...change };
-    if (this.#imported !== undefined) this.#site = withRevocations(this.#imported, this.#state.revokedSince);
+    if (this.#imported !== undefined) this.#site = withChanges(this.#imported, this.#state);
     saveAuthorityState(this.#documents, this.#state, this.#ports.clock.nowMs());
   }
+}
+
+function credentialIds(bundle: Uint8Array): readonly string[] {
+  const policy = decodePolicy(bundle);
+  assert(policy.ok, "the authority reads its own policies");
+  return policy.value.credentials.map(({ id }) => id);
 }
 
 /** Reads the part of a site file that an authority knows; the world's truth in it is none of its business. */
@@ -414,10 +581,16 @@ function parseSiteText(text: string, start: UnixSeconds): Result<Site, DocumentF
   return parsed.ok ? ok(parsed.value.site) : parsed;
 }
 
-function withRevocations(site: Site, revokedSince: Readonly<Record<string, UnixSeconds>>): Site {
+/** The site as imported, with the revocations and password resets that came since. */
+function withChanges(site: Site, { revokedSince, signedOutAt: signedOut }: AuthorityState): Site {
   const people = site.people.map((person) => {
     const revokedAt = revokedSince[person.id] ?? person.revokedAt;
-    return revokedAt === undefined ? person : { ...person, revokedAt };
+    const signedOutAt = signedOut[person.id] ?? person.signedOutAt;
+    return {
+      ...person,
+      ...(revokedAt === undefined ? {} : { revokedAt }),
+      ...(signedOutAt === undefined ? {} : { signedOutAt }),
+    };
   });
   return { ...site, people };
 }
@@ -427,8 +600,11 @@ const tokenBytes = 32;
 /** Key rotation comes with a later issue; until then there is one keyset and one daily key per door. */
 export const keysetEpoch = 1;
 export const keyEpoch = 1;
+/** No card of the emulator is written twice. */
+const cardGeneration = 1;
 const daySeconds = 86_400;
 /** How long a courier may carry without being seen here. */
+const revisionsReserved = 60_000;
 const certificateSeconds = 30 * daySeconds;
 /** How long a signed policy may be delivered; it stays in force after that. */
 const manifestSeconds = 30 * daySeconds;

@@ -52,6 +52,7 @@ export class UpstreamBroker {
   readonly #gatewayByClient = new WeakMap<Client, DeviceId>();
   #server: Server | undefined;
   #port = 0;
+  #receiptsAreLost = false;
 
   private constructor(aedes: Aedes, rules: BrokerRules, log: CloudLog) {
     this.#aedes = aedes;
@@ -100,13 +101,24 @@ export class UpstreamBroker {
     return ok(this.#port);
   }
 
+  /** The world's other fault: receipts get lost on their way, so that gateways must say everything again. */
+  loseReceipts(lost: boolean): void {
+    this.#receiptsAreLost = lost;
+  }
+
+  get receiptsAreLost(): boolean {
+    return this.#receiptsAreLost;
+  }
+
   /** Sends a message of the authority; those of retained channels stay for gateways that come later. */
   publish({ topic, payload }: OutgoingMessage): void {
+    if (this.#receiptsAreLost && topic.channel === "receipt") return;
     const packet: PublishPacket = {
       cmd: "publish",
       topic: formatTopic(topic),
       payload: Buffer.from(payload),
-      qos: 1,
+      // SPEC V9: a command goes to who listens now; at QoS 1 the broker would keep it for who comes back.
+      qos: topic.channel === "command" ? 0 : 1,
       dup: false,
       retain: isRetained(topic.channel),
     };
@@ -177,11 +189,12 @@ export class UpstreamBroker {
     return done(null);
   }
 
-  /** A gateway writes what devices say, and its commands to the authority; it never writes what the authority says. */
+  /** A gateway writes what devices say and answer, and its commands to the authority; it never writes what the authority says. */
   #mayPublish(gateway: DeviceId, topic: Topic): boolean {
     if (topic.site !== this.#rules.site()) return false;
     if (topic.channel === "command") return topic.device === authorityName;
-    if (topic.channel === "desired" || topic.channel === "receipt" || topic.channel === "result") return false;
+    if (topic.channel === "desired" || topic.channel === "receipt") return false;
+    if (topic.channel === "result" && topic.name !== "unlock") return false;
     return !topic.device.startsWith("gateway-") || topic.device === gateway;
   }
 
@@ -193,8 +206,9 @@ export class UpstreamBroker {
     if (gateway === undefined || site === undefined || rest.length > 0) return null;
     if (prefix !== "dl" || version !== "1" || ofSite !== site || device === undefined) return null;
     const forDevices = (channel === "desired" || channel === "receipt") && name === undefined;
+    const forCommands = channel === "command" && name === "unlock";
     const forItself = channel === "result" && device === gateway && name !== undefined;
-    if (forDevices && (device === "+" || parseDeviceId(device) !== undefined)) return subscription;
+    if ((forDevices || forCommands) && (device === "+" || parseDeviceId(device) !== undefined)) return subscription;
     return forItself ? subscription : null;
   }
 }

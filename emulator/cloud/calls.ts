@@ -9,16 +9,19 @@
 import { bytesToHex } from "../../protocol/base/bytes.ts";
 import { failed, ok, type Result } from "../../protocol/base/result.ts";
 import type { UnixMs, UnixSeconds } from "../../protocol/base/units.ts";
+import type { MissingOption } from "../../protocol/site/call-screen.ts";
 
 export type CallState = "ringing" | "answered" | "code" | "refused" | "failed";
 
-/** Why a call ended without a code. The last four are the authority's words. */
+/** Why a call ended without a code. The last six are the authority's words. */
 export type CallReason =
   | "no-phone"
   | "no-answer"
   | "no-code-in-time"
   | "declined"
   | "NO_ACTIVE_DEVICE"
+  | "APP_TOO_OLD"
+  | "OPTION_NOT_SHOWN"
   | "NO_ACCESS"
   | "SLOTS_EXHAUSTED"
   | "NOT_ISSUED";
@@ -51,6 +54,10 @@ export interface Call extends Omit<CallOrder, "phones"> {
   readonly state: CallState;
   readonly reason?: CallReason;
   readonly given?: GivenCode;
+  /** Of the app that answered, as it reported it. */
+  readonly appVersion?: string;
+  /** Options that the call screen lacked when the call ended, each with its reason and remedy. */
+  readonly missing?: readonly MissingOption[];
 }
 
 export type StartFault = { readonly code: "too-many-calls"; readonly limit: number; readonly perSeconds: number };
@@ -81,7 +88,7 @@ export class Calls {
     const begun: Call = phones > 0 ? call : { ...call, state: "failed", reason: "no-phone" };
     this.#callById.set(id, begun);
     this.#dropOldest();
-    for (const waiter of this.#waiting) if (waiter.person === order.resident) waiter.wake();
+    this.wakePhones(order.resident);
     return ok(begun);
   }
 
@@ -91,10 +98,21 @@ export class Calls {
     return this.#callById.get(id);
   }
 
+  /** The calls of the last hours, oldest first. */
+  recent(now: UnixMs): readonly Call[] {
+    this.#expire(now);
+    return [...this.#callById.values()];
+  }
+
   /** What rings on this person's phones now, oldest first. */
   ringingFor(person: string, now: UnixMs): readonly Call[] {
     this.#expire(now);
     return [...this.#callById.values()].filter((call) => call.resident === person && call.state === "ringing");
+  }
+
+  /** Lets the person's phones ask again at once: a call rings, or some of them were signed out. */
+  wakePhones(person: string): void {
+    for (const waiter of this.#waiting) if (waiter.person === person) waiter.wake();
   }
 
   /** Calls `wake` at the person's next call; the function given back stops that. */
@@ -105,8 +123,9 @@ export class Calls {
   }
 
   /** Faults: no-such-call (also for somebody else's), call-not-in-state. The same for the next three. */
-  answer(id: string, person: string, now: UnixMs): Result<Call, CallFault> {
-    return this.#move(id, person, "ringing", { state: "answered" }, now);
+  answer(id: string, person: string, now: UnixMs, appVersion?: string): Result<Call, CallFault> {
+    const app = appVersion === undefined ? {} : { appVersion };
+    return this.#move(id, person, "ringing", { state: "answered", ...app }, now);
   }
 
   decline(id: string, person: string, now: UnixMs): Result<Call, CallFault> {
@@ -118,8 +137,14 @@ export class Calls {
     return this.#move(id, person, "answered", { state: "code", given }, now);
   }
 
-  fail(id: string, person: string, reason: CallReason, now: UnixMs): Result<Call, CallFault> {
-    return this.#move(id, person, "answered", { state: "failed", reason }, now);
+  fail(
+    id: string,
+    person: string,
+    reason: CallReason,
+    now: UnixMs,
+    missing: readonly MissingOption[] = [],
+  ): Result<Call, CallFault> {
+    return this.#move(id, person, "answered", { state: "failed", reason, missing }, now);
   }
 
   /** The person's call if it stands in `answered`, where a code may be asked for. */
@@ -138,7 +163,7 @@ export class Calls {
     id: string,
     person: string,
     expected: CallState,
-    change: Pick<Call, "state" | "reason" | "given">,
+    change: Pick<Call, "state" | "reason" | "given" | "appVersion" | "missing">,
     now: UnixMs,
   ): Result<Call, CallFault> {
     const found = this.#find(id, person, expected, now);

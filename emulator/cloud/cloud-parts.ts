@@ -3,11 +3,14 @@ import type { AuditChains } from "./audit-chains.ts";
 import type { Authority } from "./authority.ts";
 import type { UpstreamBroker } from "./broker.ts";
 import type { Calls } from "./calls.ts";
+import type { Outbox } from "./delivery.ts";
 import type { DeviceTable } from "./device-table.ts";
 import type { Intake } from "./intake.ts";
 import type { CloudLog } from "./log.ts";
 import type { CloudPorts } from "./ports.ts";
 import type { EventRecord } from "./record.ts";
+import type { UnlockRecord } from "./unlock-record.ts";
+import type { Unlocks } from "./unlocks.ts";
 
 export interface CloudParts {
   readonly authority: Authority;
@@ -17,6 +20,9 @@ export interface CloudParts {
   readonly intake: Intake;
   readonly broker: UpstreamBroker;
   readonly calls: Calls;
+  readonly outbox: Outbox;
+  readonly unlocks: Unlocks;
+  readonly unlockRecord: UnlockRecord;
   readonly ports: CloudPorts;
   readonly log: CloudLog;
   /** Publishes everything desired anew; what has not changed is the same message again. */

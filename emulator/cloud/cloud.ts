@@ -12,6 +12,7 @@ import type { CloudKeys } from "./authority-keys.ts";
 import { UpstreamBroker } from "./broker.ts";
 import { Calls } from "./calls.ts";
 import type { CloudParts } from "./cloud-parts.ts";
+import { Outbox } from "./delivery.ts";
 import { allDesired } from "./desired.ts";
 import { DeviceTable } from "./device-table.ts";
 import { Documents } from "./documents.ts";
@@ -20,6 +21,8 @@ import { Intake } from "./intake.ts";
 import type { CloudLog } from "./log.ts";
 import type { CloudPorts } from "./ports.ts";
 import { EventRecord, type OpenFault, openCloudDatabase } from "./record.ts";
+import { UnlockRecord } from "./unlock-record.ts";
+import { Unlocks } from "./unlocks.ts";
 
 export interface CloudOptions {
   /** A folder of this process alone; `:memory:` keeps everything in memory. */
@@ -46,11 +49,22 @@ export async function createCloud(options: CloudOptions): Promise<Result<Cloud, 
   const table = new DeviceTable(documents);
   const chains = new AuditChains(authority, record, documents);
   const { clock } = ports;
+  const unlockRecord = new UnlockRecord(database.value);
+  const unlocks = new Unlocks({
+    authority,
+    table,
+    record: unlockRecord,
+    ports,
+    log,
+    send: (message) => broker.publish(message),
+    linkIsUp: () => broker.linkIsUp,
+  });
   const intake = new Intake({
     authority,
     record,
     table,
     chains,
+    unlocks,
     clock,
     log,
     send: (message) => broker.publish(message),
@@ -69,7 +83,22 @@ export async function createCloud(options: CloudOptions): Promise<Result<Cloud, 
   };
   publishDesired();
   const calls = new Calls(ports.random);
-  const parts: CloudParts = { authority, record, table, chains, intake, broker, calls, ports, log, publishDesired };
+  const outbox = new Outbox({ keys, documents, ports, log });
+  const parts: CloudParts = {
+    authority,
+    record,
+    table,
+    chains,
+    intake,
+    broker,
+    calls,
+    outbox,
+    unlocks,
+    unlockRecord,
+    ports,
+    log,
+    publishDesired,
+  };
   const http = createHttpServer(parts);
   const close = async (): Promise<void> => {
     await http.close();

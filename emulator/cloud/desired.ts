@@ -1,15 +1,23 @@
-/** The authority's word to a site, as retained messages: to each gateway who and what there is, to each paired lock its signed policy, to each panel its payloads. */
+/** The authority's word to a site, as retained messages: to each gateway who and what there is, to each device its signed policy, to each panel its payloads. */
 import { bytesToBase64 } from "../../protocol/base/bytes.ts";
 import type { DeviceId, UnixSeconds } from "../../protocol/base/units.ts";
 import { linkPanelModel, modelByName } from "../../protocol/firmware/models.ts";
 import type { Site } from "../../protocol/site/site.ts";
 import { issueCourierCertificate, signManifest } from "../../protocol/sync/authority.ts";
-import { gatewayDesiredSchema, lockDesiredSchema, panelDesiredSchema } from "../../protocol/wire/messages/desired.ts";
+import { makeDeviceLogin } from "../../protocol/wire/device-login.ts";
+import {
+  deviceDesiredSchema,
+  gatewayDesiredSchema,
+  lockDesiredSchema,
+  PEOPLE_LIMIT,
+  panelDesiredSchema,
+} from "../../protocol/wire/messages/desired.ts";
 import { formatPayload } from "../../protocol/wire/payload.ts";
 import type { SignedBlob } from "../../protocol/wire/signed-objects.ts";
 import type { Authority } from "./authority.ts";
 import type { GatewayState } from "./authority-state.ts";
 import type { OutgoingMessage } from "./broker.ts";
+import { revocationsToSend } from "./pending-revocations.ts";
 
 /** Everything that is desired now. `releaseOf` gives the latest signed release of a lock's log, null when nothing is free yet. */
 export function allDesired(authority: Authority, releaseOf: (device: string) => SignedBlob | null): OutgoingMessage[] {
@@ -17,8 +25,9 @@ export function allDesired(authority: Authority, releaseOf: (device: string) => 
   if (site === undefined) return [];
   const gateways = Object.keys(state.gateways).map((id) => desiredOfGateway(authority, id as DeviceId));
   const locks = site.devices.map(({ id }) => desiredOfLock(authority, id, releaseOf(id)));
+  const devices = site.devices.map(({ id }) => desiredOfDevice(authority, id));
   const panels = site.panels.map(({ id }) => desiredOfPanel(authority, id));
-  return [...gateways, ...locks, ...panels].filter((message) => message !== undefined);
+  return [...gateways, ...locks, ...devices, ...panels].filter((message) => message !== undefined);
 }
 
 /** Undefined before there is a site, or for a gateway that was never registered. */
@@ -33,7 +42,10 @@ export function desiredOfGateway(authority: Authority, gateway: DeviceId): Outgo
     site: { id: site.id, name: site.name, timeZone: site.timeZone },
     courierCertificate: courierCertificateOf(authority, gateway, known),
     devices: [...siteDevices(authority, site), ...sitePanels(site)],
-    people: site.people.map(({ id, name }) => ({ id, name })),
+    // Somebody who is still let in somewhere has a name there, though the site has forgotten it.
+    people: [...authority.departedPeople(), ...site.people]
+      .slice(0, PEOPLE_LIMIT)
+      .map(({ id, name }) => ({ id, name })),
   });
   return { topic: { site: site.id, device: gateway, channel: "desired" }, payload };
 }
@@ -65,7 +77,27 @@ export function desiredOfLock(
     manifest: blobFields(manifest),
     bundle: bytesToBase64(bundle),
     release: release === null ? null : blobFields(release),
-    revocations,
+    revocations: revocationsToSend(revocations),
+  });
+  return { topic: { site: site.id, device, channel: "desired" }, payload };
+}
+
+/** Undefined for a device that is not an enrolled networked one. */
+export function desiredOfDevice(authority: Authority, device: DeviceId): OutgoingMessage | undefined {
+  const { site, state, keys } = authority;
+  const policy = state.policies[device];
+  if (site === undefined || policy === undefined || !state.enrolled.includes(device)) return undefined;
+  const { epoch, version, bundle, notAfter, revocations } = policy;
+  const pairingId = keys.enrolledPairingId(device);
+  const payload = formatPayload(deviceDesiredSchema, {
+    v: 1,
+    kind: "device",
+    revision: authority.nextRevision(),
+    device,
+    policy: { epoch, version },
+    manifest: blobFields(signManifest(keys.roles, { pairingId, epoch, version, bundle, notAfter })),
+    bundle: bytesToBase64(bundle),
+    revocations: revocationsToSend(revocations),
   });
   return { topic: { site: site.id, device, channel: "desired" }, payload };
 }
@@ -101,6 +133,7 @@ function siteDevices(authority: Authority, site: Site) {
   return site.devices.map(({ id, model, door, address }) => {
     const pairing = authority.state.pairings[id];
     const shared = { id, model, network: modelByName[model].network, door, doorName: doorNameOf(site, door) };
+    if (authority.state.enrolled.includes(id)) return { ...shared, login: loginFields(authority, id) };
     if (pairing === undefined) return address === undefined ? shared : { ...shared, address };
     return {
       ...shared,
@@ -109,6 +142,11 @@ function siteDevices(authority: Authority, site: Site) {
       pairingId: bytesToBase64(pairing.pairingId),
     };
   });
+}
+
+function loginFields({ keys }: Authority, device: string) {
+  const { salt, hash } = makeDeviceLogin(keys.enrolledLoginSalt(device), keys.enrolledPassword(device));
+  return { salt: bytesToBase64(salt), hash: bytesToBase64(hash) };
 }
 
 function sitePanels(site: Site) {

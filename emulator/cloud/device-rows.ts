@@ -1,15 +1,17 @@
 /** The manager's table of devices: each with its health, firmware verdict and sync state, and the age of all of it. */
+import { comparePolicyOrder } from "../../protocol/access/policy.ts";
 import { linkPanelModel, type ModelName, modelByName } from "../../protocol/firmware/models.ts";
 import type { SyncState } from "../../protocol/wire/messages/reported.ts";
 import type { CloudParts } from "./cloud-parts.ts";
 import { doorNameOf } from "./desired.ts";
+import { heldPolicy } from "./device-reports.ts";
 import type { HealthView } from "./device-table.ts";
-import { compareVersions, type PolicyVersion } from "./version-order.ts";
+import type { PolicyVersion } from "./version-order.ts";
 
 export interface SyncView {
   readonly state: SyncState;
   readonly desired: PolicyVersion;
-  /** What the lock reported under its own MAC; null: it never has. */
+  /** What the device reported under its own MAC; null: it never has. */
   readonly reported: (PolicyVersion & { readonly ageSeconds: number }) | null;
 }
 
@@ -20,7 +22,7 @@ export interface DeviceRow extends HealthView {
   readonly network: string;
   readonly door: string | null;
   readonly doorName: string | null;
-  /** Locks that a courier must visit; null for everything else. */
+  /** Whatever holds a policy of this authority; null for everything else. */
   readonly sync: SyncView | null;
   /** Passive panels; `openedAt` null: the current sticker has not been seen on the wall yet. */
   readonly sticker: {
@@ -64,12 +66,13 @@ export function deviceRows(parts: CloudParts): readonly DeviceRow[] {
   return [...devices, ...panels, ...gateways];
 }
 
-function syncView({ authority, chains, ports }: CloudParts, device: string): SyncView | null {
+function syncView(parts: CloudParts, device: string): SyncView | null {
+  const { authority, ports } = parts;
   const policy = authority.state.policies[device];
   if (policy === undefined) return null;
   const { epoch, version } = policy;
-  const report = chains.state(device)?.report ?? null;
-  const holds = report !== null && compareVersions(report, policy) === 0;
+  const report = heldPolicy(parts, device);
+  const holds = report !== null && comparePolicyOrder(report, policy) === 0;
   const ageSeconds = report === null ? 0 : Math.max(0, Math.floor((ports.clock.nowMs() - report.at) / 1000));
   return {
     state: holds ? "in-sync" : "pending",

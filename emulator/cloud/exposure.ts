@@ -1,13 +1,14 @@
 /**
  * Who is revoked and still let in somewhere: what each gateway reported, and beside it the authority's own reckoning from the
- * reports that carry a lock's MAC, which no gateway can make up.
+ * reports that carry the device's own MAC, which no gateway can make up.
  */
-
-import { personById } from "../../protocol/site/rights.ts";
+import { comparePolicyOrder } from "../../protocol/access/policy.ts";
+import { assert } from "../../protocol/base/result.ts";
 import type { ExposureReport } from "../../protocol/wire/messages/reported.ts";
 import type { PolicyState } from "./authority-state.ts";
 import type { CloudParts } from "./cloud-parts.ts";
-import { compareVersions, type PolicyVersion } from "./version-order.ts";
+import { heldPolicy } from "./device-reports.ts";
+import type { PolicyVersion } from "./version-order.ts";
 
 export interface ReckonedExposure {
   readonly device: string;
@@ -42,18 +43,25 @@ export function exposureView(parts: CloudParts): ExposureView {
   };
 }
 
-function reckon({ authority, chains }: CloudParts, device: string, policy: PolicyState): ReckonedExposure[] {
-  const report = chains.state(device)?.report ?? null;
+function reckon(parts: CloudParts, device: string, policy: PolicyState): ReckonedExposure[] {
+  const { authority } = parts;
+  const report = heldPolicy(parts, device);
   const holds = report === null ? null : { epoch: report.epoch, version: report.version };
-  return policy.revocations
-    .filter((revocation) => holds === null || compareVersions(holds, revocation) < 0)
-    .map(({ person, since, epoch, version }) => ({
+  const open = policy.revocations.filter((revocation) => holds === null || comparePolicyOrder(holds, revocation) < 0);
+  // Somebody who lost several rights one after the other is one exposure: from the first of them on, until the last is known.
+  return [...new Set(open.map(({ person }) => person))].map((person) => {
+    const own = open.filter((revocation) => revocation.person === person).sort(comparePolicyOrder);
+    const since = Math.min(...own.map((revocation) => revocation.since));
+    const last = own.at(-1);
+    assert(last !== undefined, "a person of the list has an entry in it");
+    return {
       device,
       person,
-      name: authority.site === undefined ? person : (personById(authority.site, person)?.name ?? person),
+      name: authority.nameOf(person) ?? person,
       since,
       ageSeconds: Math.max(0, authority.now() - since),
       holds,
-      endsWith: { epoch, version },
-    }));
+      endsWith: { epoch: last.epoch, version: last.version },
+    };
+  });
 }

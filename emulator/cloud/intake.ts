@@ -11,8 +11,13 @@ import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
 import { answerTime } from "../../protocol/sync/authority.ts";
 import { auditEntryToEvent } from "../../protocol/wire/audit-entry.ts";
 import { type Birth, birthSchema } from "../../protocol/wire/messages/birth.ts";
-import { timeCommandSchema, timeResultSchema } from "../../protocol/wire/messages/command.ts";
-import { type DeviceEvent, eventBatchSchema } from "../../protocol/wire/messages/event.ts";
+import {
+  timeCommandSchema,
+  timeResultSchema,
+  UNLOCK_PAYLOAD_LIMIT_BYTES,
+  unlockResultSchema,
+} from "../../protocol/wire/messages/command.ts";
+import { type DeviceEvent, eventBatchSchema, standardsOf } from "../../protocol/wire/messages/event.ts";
 import { healthSchema } from "../../protocol/wire/messages/health.ts";
 import { receiptSchema } from "../../protocol/wire/messages/receipt.ts";
 import { exposureSchema, reportedSchema } from "../../protocol/wire/messages/reported.ts";
@@ -24,10 +29,12 @@ import type { AuditChains, ReportVerdict } from "./audit-chains.ts";
 import type { Authority } from "./authority.ts";
 import type { BrokerRefusal, OutgoingMessage } from "./broker.ts";
 import { blobFields, desiredOfGateway, desiredOfLock } from "./desired.ts";
+import { type DeviceReportFault, takeDeviceReport } from "./device-reports.ts";
 import type { DeviceTable } from "./device-table.ts";
 import type { CloudLog } from "./log.ts";
 import { nameDenial } from "./naming.ts";
 import type { EventRecord } from "./record.ts";
+import type { UnlockResultFault, Unlocks } from "./unlocks.ts";
 
 export type IntakeFault =
   | PayloadFault
@@ -36,6 +43,9 @@ export type IntakeFault =
   | { readonly code: "gateway-mismatch" }
   | { readonly code: "entry-not-as-chained"; readonly sequence: number }
   | { readonly code: `report-${Exclude<ReportVerdict, "verified">}` }
+  | DeviceReportFault
+  | { readonly code: "standards-not-of-reason"; readonly sequence: number }
+  | UnlockResultFault
   | { readonly code: "command-unknown" };
 
 export interface IntakeParts {
@@ -43,6 +53,7 @@ export interface IntakeParts {
   readonly record: EventRecord;
   readonly table: DeviceTable;
   readonly chains: AuditChains;
+  readonly unlocks: Unlocks;
   readonly clock: WorldClock;
   readonly log: CloudLog;
   /** Sends what the authority says; called after what it answers is on disk. */
@@ -83,9 +94,12 @@ export class Intake {
           this.#parts.table.put(topic.device, "state", message, now),
         );
       case "health":
-        return this.#keep(topic, healthSchema, payload, (message) =>
-          this.#parts.table.put(topic.device, "health", message, now),
-        );
+        return this.#keep(topic, healthSchema, payload, (message) => {
+          this.#parts.table.put(topic.device, "health", message, now);
+          this.#parts.unlocks.heardBoot(topic.device, message.bootCount, message.boot);
+        });
+      case "result":
+        return this.#unlockResult(gateway, topic, payload);
       case "reported":
         return topic.device === gateway ? this.#exposure(gateway, payload, now) : this.#reported(topic, payload, now);
       default:
@@ -105,14 +119,16 @@ export class Intake {
     if (!batch.ok) return batch;
     const { device, events } = batch.value;
     if (device !== topic.device) return failed({ code: "device-mismatch" });
+    const mistold = events.find((event) => !isStandardsOfReason(event));
+    if (mistold !== undefined) return failed({ code: "standards-not-of-reason", sequence: mistold.sequence });
     if (authority.state.pairings[device] !== undefined) {
       const wrong = events.find((event) => !isAsChained(event));
       if (wrong !== undefined) return failed({ code: "entry-not-as-chained", sequence: wrong.sequence });
     }
     record.append(device, events, now, (event) => nameDenial(authority, record, device, event));
-    this.#sendReceipt(topic.site, device);
     const before = chains.state(device)?.through;
     chains.eventsCame(device, now);
+    this.#sendReceipt(topic.site, device);
     this.#sendRelease(device, before);
     return ok(undefined);
   }
@@ -138,6 +154,7 @@ export class Intake {
     const via = topic.device === gateway ? undefined : gateway;
     if (birth.value.via !== via) return failed({ code: "gateway-mismatch" });
     this.#parts.table.put(topic.device, "birth", birth.value, now);
+    this.#parts.unlocks.heardBoot(topic.device, birth.value.bootCount, birth.value.boot);
     if (topic.device === gateway) this.#gatewayBorn(gateway, birth.value);
     return ok(undefined);
   }
@@ -173,11 +190,15 @@ export class Intake {
     if (!message.ok) return message;
     const { device, report, mac } = message.value;
     if (device !== topic.device) return failed({ code: "device-mismatch" });
+    // SPEC M14: only a lock's report was carried by somebody.
+    if (message.value.courier === undefined) return takeDeviceReport(this.#parts, message.value, now);
     const before = chains.state(device)?.through;
     const verdict = chains.reportCame(device, report, mac, now);
     // A report without the lock's own MAC is a gateway's word only, and is not taken.
     if (verdict !== "verified") return failed({ code: `report-${verdict}` });
     table.put(device, "reported", message.value, now);
+    // What the lock reports as lost is asked for no more.
+    if (chains.state(device)?.through !== before) this.#sendReceipt(topic.site, device);
     this.#sendRelease(device, before);
     return ok(undefined);
   }
@@ -188,6 +209,14 @@ export class Intake {
     if (message.value.gateway !== gateway) return failed({ code: "gateway-mismatch" });
     this.#parts.table.put(gateway, "exposure", message.value, now);
     return ok(undefined);
+  }
+
+  #unlockResult(gateway: DeviceId, topic: Topic, payload: Uint8Array): Result<void, IntakeFault> {
+    if (topic.name !== "unlock") return failed({ code: "command-unknown" });
+    const result = parsePayload(unlockResultSchema, payload, UNLOCK_PAYLOAD_LIMIT_BYTES);
+    if (!result.ok) return result;
+    if (result.value.device !== topic.device) return failed({ code: "device-mismatch" });
+    return this.#parts.unlocks.heardResult(gateway, result.value);
   }
 
   /** A lock asks, through its courier, what time it is. The answer is for the lock's nonce alone and opens nothing. */
@@ -218,15 +247,21 @@ export class Intake {
 
 /**
  * Whether an event says no more and no less than the entry that the lock chained. The gateway may add only that the firmware
- * reports no reason, and the vendor's text.
+ * reports no reason, the vendor's text, and the reason in the standards' words.
  */
 function isAsChained(event: DeviceEvent): boolean {
   if (event.raw === undefined) return false;
   const entry = auditEntryToEvent(event.raw);
   if (!entry.ok) return false;
   const { raw: _chained, ...written } = entry.value;
-  const { raw: _carried, detail: _detail, reasonAbsent: _absent, ...said } = event;
+  const { raw: _carried, detail: _detail, reasonAbsent: _absent, standards: _standards, ...said } = event;
   return isDeepStrictEqual({ ...said }, { ...written });
+}
+
+/** Codes of standards follow from the reason beside them; others would be somebody's invention. */
+function isStandardsOfReason({ kind, reason, standards }: DeviceEvent): boolean {
+  if (standards === undefined) return true;
+  return kind === "access-denied" && reason !== undefined && isDeepStrictEqual(standards, standardsOf(reason));
 }
 
 const courierKeyBytes = 32;

@@ -54,7 +54,7 @@ export interface RecordSummary {
   /** Deliveries of events that were there already. */
   readonly redelivered: number;
   readonly conflicting: number;
-  /** Sequences passed over, beyond those that the device itself reported as lost. */
+  /** Sequences passed over, beyond those that the device itself reported as lost: a lock only by its MACed report. */
   readonly gaps: number;
   readonly refused: number;
   readonly devices: readonly DeviceCount[];
@@ -153,6 +153,33 @@ export class EventRecord {
     return entries;
   }
 
+  /** A device's own word, under its MAC, that it has these entries no more: they are no gap, and nobody is asked for them. */
+  confirmLoss(device: DeviceId, lost: SequenceRange): void {
+    assert(lost.from <= lost.to, "a loss is of at least one entry");
+    this.#transaction(() => this.#insertLoss(device, lost));
+  }
+
+  /** How many entries of a range are not here, although a recorded `log-gap` says that they are lost. */
+  declaredLosses(device: DeviceId, range: SequenceRange): number {
+    const gaps = this.#run(
+      "SELECT body FROM events WHERE device = ? AND kind = 'log-gap' AND sequence > ? ORDER BY sequence DESC LIMIT ?",
+    ).all(device, range.from, gapEntriesMax);
+    return gaps.reduce((sum, row) => {
+      const said = gapFacts.safeParse(storedBody(row));
+      if (!said.success) return sum;
+      const from = Math.max(range.from, said.data.facts.before);
+      const to = Math.min(range.to, said.data.facts.after);
+      return to < from ? sum : sum + (to - from + 1) - this.#countBetween(device, from, to);
+    }, 0);
+  }
+
+  #countBetween(device: DeviceId, from: number, to: number): number {
+    const counted = this.#run(
+      "SELECT count(DISTINCT sequence) AS n FROM events WHERE device = ? AND sequence BETWEEN ? AND ?",
+    ).get(device, from, to);
+    return numberOf(counted?.["n"]);
+  }
+
   /** When this device let somebody in by this kind of credential; the latest 1,000. */
   grantsBy(device: string, credentialType: string): readonly { readonly at: DeviceEvent["at"] }[] {
     const rows = this.#run(
@@ -248,11 +275,13 @@ export class EventRecord {
       naming?.detail ?? null,
       receivedAt,
     );
-    if (event.kind !== "log-gap") return;
-    // The device says itself what its ring lost: asking again for it would never end.
-    const from = event.facts?.["before"];
-    const to = event.facts?.["after"];
-    if (from === undefined || to === undefined || from > to) return;
+    const lost = declaredLoss(event);
+    // The device says itself what its ring lost: asking again for it would never end. An entry that came chained has passed a
+    // courier, who could have written it: it counts when the chain has met it (`confirmLoss`).
+    if (lost !== undefined && event.raw === undefined) this.#insertLoss(device, lost);
+  }
+
+  #insertLoss(device: DeviceId, { from, to }: SequenceRange): void {
     this.#run("INSERT INTO losses (device, first, last) VALUES (?, ?, ?)").run(device, from, to);
   }
 
@@ -292,6 +321,13 @@ export interface SequenceRange {
 function eventBody(event: DeviceEvent): string {
   const { raw: _chained, ...said } = event;
   return JSON.stringify(sortKeys(said));
+}
+
+/** What a `log-gap` says is lost; undefined for other kinds and for one that says nothing. */
+function declaredLoss({ kind, facts }: DeviceEvent): SequenceRange | undefined {
+  const from = facts?.["before"];
+  const to = facts?.["after"];
+  return kind !== "log-gap" || from === undefined || to === undefined || from > to ? undefined : { from, to };
 }
 
 function sortKeys(value: unknown): unknown {
@@ -344,12 +380,16 @@ function numberOf(value: unknown): number {
 
 const eventTime = z.object({ at: eventSchema.shape.at });
 
+const gapFacts = z.object({ facts: z.object({ before: z.number(), after: z.number() }) });
+
 const schemaVersion = 1;
 /** A log's first entry; a device that counts from 0 is taken as it is. */
 const firstSequence = 1;
 const missingRangesMax = 32;
 const eventsPerAnswer = 5000;
 const rawEntriesMax = 4096;
+/** A ring that overflows writes one for each page; more in one stretch would be no lock's. */
+const gapEntriesMax = 1000;
 const refusalsKept = 1000;
 
 const schema = `

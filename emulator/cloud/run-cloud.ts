@@ -10,6 +10,8 @@ import { createCloudLog } from "./log.ts";
 
 /** Runs until SIGTERM or SIGINT. Gives the exit code: 0 after a clean stop, 3 for a port in use or a state that cannot be used. */
 export async function runCloud(settings: CloudSettings): Promise<number> {
+  // Names, codes and addresses of a whole house stand in the state folder: nobody else on this machine reads them.
+  process.umask(0o077);
   const opened = openState(settings.stateDirectory);
   if (opened === undefined) return complain(`the state folder ${settings.stateDirectory} cannot be made or written`);
   // A fresh stream at each start: with the former one, call ids and tokens would come again.

@@ -62,6 +62,13 @@ export class AuditLog {
     return this.#pages[0]?.first ?? FIRST_SEQUENCE;
   }
 
+  /** The chain head after the entry before `first`. */
+  get headBefore(): Uint8Array {
+    const head = this.headAt(this.first - 1);
+    assert(head !== undefined, "the log keeps the head before what it keeps");
+    return head;
+  }
+
   get head(): Uint8Array {
     const last = this.#pages.at(-1);
     if (last === undefined) return auditChainStart(this.#pairingId);

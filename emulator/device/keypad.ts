@@ -11,7 +11,7 @@
 import { type MonotonicMs, monotonicMs } from "../../protocol/base/units.ts";
 
 /** What the resident sees: digits that spin (accepted), blink (refused), or go dark after 5 s without a digit. */
-export type KeypadIndicator = "spin" | "blink" | "timeout";
+export type KeypadIndicator = "spin" | "blink" | "timeout" | "none";
 
 export type KeypadKey = "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "check";
 

@@ -3,10 +3,12 @@
  *
  * States (PROTOCOL part 5): `set`: trusted since somebody set it in this boot; `lower-bound`: power was lost since, so it is
  * not before the high-water mark that flash keeps, and goes on from there; `unset`: it was never set (SPEC L5).
+ * Beside that mark stands the signed floor: the highest time that the authority ever signed for this lock. It only rises, and by
+ * nothing else; a courier whose certificate has ended is told by it while the clock is not set (SPEC Y8).
  * Flash also keeps how many powered seconds have passed, because leases and the keypad's throttle must not begin anew with
  * each battery change.
  */
-import { type CborTypeOf, cborRecord, cborUint, field } from "../../protocol/base/cbor-record.ts";
+import { type CborTypeOf, cborRecord, cborUint, field, optional } from "../../protocol/base/cbor-record.ts";
 import { assert } from "../../protocol/base/result.ts";
 import { type MonotonicMs, type UnixMs, type UnixSeconds, unixMs, unixSeconds } from "../../protocol/base/units.ts";
 import type { ClockQuality } from "../../protocol/wire/messages/fields.ts";
@@ -50,6 +52,19 @@ export class LockClock {
     return unixSeconds(this.#kept.highWater);
   }
 
+  /** The highest time that the authority signed for this lock; 0 before the first. */
+  get signedFloor(): UnixSeconds {
+    return unixSeconds(this.#kept.signedFloor ?? 0);
+  }
+
+  /** Takes note of a time that the authority signed, whether or not the clock is set by it. */
+  noteSigned(time: UnixMs): void {
+    const seconds = Math.floor(time / 1000);
+    if (seconds <= this.signedFloor) return;
+    this.#kept = { ...this.#kept, signedFloor: seconds };
+    this.#flash.write(CLOCK_REGION, kept.encode(this.#kept));
+  }
+
   /** Milliseconds since boot as the crystal counts them. */
   uptimeMs(now: MonotonicMs): number {
     return Math.floor((now - this.#bootedAt) * this.#rate);
@@ -87,7 +102,7 @@ export class LockClock {
   #keep(timeMs: number, now: MonotonicMs): void {
     const poweredSeconds = this.poweredSeconds(now);
     const setAtPoweredSeconds = this.#quality === "set" ? poweredSeconds : this.#kept.setAtPoweredSeconds;
-    this.#kept = { highWater: Math.floor(timeMs / 1000), poweredSeconds, setAtPoweredSeconds };
+    this.#kept = { ...this.#kept, highWater: Math.floor(timeMs / 1000), poweredSeconds, setAtPoweredSeconds };
     this.#flash.write(CLOCK_REGION, kept.encode(this.#kept));
   }
 }
@@ -97,6 +112,7 @@ const kept = cborRecord({
   highWater: field(1, uint),
   poweredSeconds: field(2, uint),
   setAtPoweredSeconds: field(3, uint),
+  signedFloor: optional(4, uint),
 });
 type Kept = CborTypeOf<typeof kept>;
 

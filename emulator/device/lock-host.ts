@@ -7,10 +7,11 @@ import type { Attempt } from "../../protocol/access/attempt.ts";
 import type { DeviceId, MonotonicMs, UnixMs } from "../../protocol/base/units.ts";
 import type { AirConnection, ConnectionListener, Peripheral } from "../radio/air.ts";
 import type { WorldClock } from "../world/clock.ts";
+import { CARD_CHALLENGE_BYTES, type Keycard } from "./keycard.ts";
 import type { KeypadKey } from "./keypad.ts";
 import type { LockFirmware, LockOutcome } from "./lock.ts";
 import type { PairingRecord } from "./lock-store.ts";
-import { LockVisit, type VisitEnd } from "./lock-visit.ts";
+import { type AppOutcome, LockVisit, type VisitEnd, type VisitPurpose } from "./lock-visit.ts";
 
 export interface LockHostOptions {
   readonly firmware: LockFirmware;
@@ -21,7 +22,9 @@ export interface LockHostOptions {
   readonly onChange: (device: DeviceId) => void;
   /** An entry was thrown away and nobody waits to hear it: the key by key typist has left. */
   readonly onTimeout: (device: DeviceId, outcome: LockOutcome) => void;
-  readonly onVisit: (device: DeviceId, end: VisitEnd) => void;
+  readonly onVisit: (device: DeviceId, end: VisitEnd, purpose: VisitPurpose) => void;
+  /** A phone asked over the air to be let in, and the lock has judged. */
+  readonly onApp?: (device: DeviceId, judged: AppOutcome) => void;
 }
 
 export class LockHost {
@@ -80,6 +83,29 @@ export class LockHost {
     return outcome;
   }
 
+  /** A keycard held against the reader. */
+  presentCard(card: Keycard): LockOutcome {
+    const { clock, random } = this.#options;
+    const outcome = this.firmware.readCard(card, random(CARD_CHALLENGE_BYTES), clock.monotonicMs());
+    this.#changed();
+    return outcome;
+  }
+
+  /** A mechanical key in the keyway; undefined where there is none. */
+  turnKey(): { readonly sequence?: number } | undefined {
+    const turned = this.firmware.turnKey(this.#options.clock.monotonicMs());
+    this.#changed();
+    return turned;
+  }
+
+  /** Somebody inside throws the deadbolt or draws it back; false where there is none. */
+  turnDeadbolt(to: "extended" | "retracted"): boolean {
+    const { deadbolt } = this.firmware.hardware;
+    deadbolt?.turn(to);
+    this.#changed();
+    return deadbolt !== undefined;
+  }
+
   stop(): void {
     this.#cancelWake();
     this.#visit?.connection.close();
@@ -111,6 +137,11 @@ export class LockHost {
   #pump(): void {
     const current = this.#visit;
     if (current === undefined) return;
+    const judged = current.visit.takeAppOutcome();
+    if (judged !== undefined) {
+      this.#options.onApp?.(this.firmware.hardware.device, judged);
+      this.#changed();
+    }
     for (const frame of current.visit.takeFrames(this.#options.clock.monotonicMs())) current.connection.notify(frame);
     const end = current.visit.ended;
     if (end === undefined) return this.#schedule();
@@ -124,7 +155,7 @@ export class LockHost {
     this.#visit = undefined;
     const { firmware, clock, onVisit } = this.#options;
     firmware.hardware.battery?.visit(clock.monotonicMs() - current.startedAt);
-    onVisit(firmware.hardware.device, end);
+    onVisit(firmware.hardware.device, end, current.visit.purpose);
     this.#changed();
   }
 

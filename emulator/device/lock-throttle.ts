@@ -2,10 +2,13 @@
  * The keypad's throttle as a device keeps it: `protocol/doorcode/guessing.ts` judges, this file persists. The try is in flash
  * before anything is compared, so that pulling the battery gives none back (SPEC C8).
  */
+import type { DailyKey } from "../../protocol/access/attempt.ts";
 import { civilDay, civilSeconds, offsetAt } from "../../protocol/access/calendar.ts";
 import type { LockPolicy } from "../../protocol/access/policy.ts";
+import { bytesToHex, concatBytes, u32Bytes } from "../../protocol/base/bytes.ts";
 import { cborArray, cborRecord, cborText, cborUint, field } from "../../protocol/base/cbor-record.ts";
 import type { UnixSeconds } from "../../protocol/base/units.ts";
+import { sha256 } from "../../protocol/crypto.ts";
 import { admitTry, freshThrottle, knownWrongMax, refundTry } from "../../protocol/doorcode/guessing.ts";
 import type { LockStore } from "./lock-store.ts";
 
@@ -23,13 +26,16 @@ export class KeypadThrottle {
     this.#store = store;
   }
 
-  /** Takes a try for an entry with this tag, or says false when there is none. Either way it is persisted when this returns. */
-  admit(policy: LockPolicy, tag: number, time: ThrottleTime): boolean {
+  /**
+   * Takes a try for an entry with this tag, or says false when there is none. Either way it is persisted when this returns.
+   * `dailyKeys` are those of the door that the device holds now.
+   */
+  admit(policy: LockPolicy, tag: number, time: ThrottleTime, dailyKeys: readonly DailyKey[] = []): boolean {
     const rules = policy.keypad;
     const before = this.#store.readThrottle(throttleState) ?? freshThrottle(rules, time.poweredSeconds);
     // Powered time that was not yet written when power went is missing from the count; it never goes back here.
     const poweredSeconds = Math.max(time.poweredSeconds, before.refilledAt);
-    const context = contextOf(policy, time.unixSeconds);
+    const context = contextOf(policy, dailyKeys, time.unixSeconds);
     const { verdict, state } = admitTry(before, rules, { tag, context, poweredSeconds });
     this.#store.writeThrottle(throttleState, state);
     return verdict.kind === "compare";
@@ -42,12 +48,20 @@ export class KeypadThrottle {
   }
 }
 
-/** What was wrong yesterday or under another policy may be right now. */
-function contextOf({ zone, epoch, version }: LockPolicy, now: UnixSeconds | undefined): string {
+/** What was wrong yesterday, under another policy or before the door's daily keys were renewed may be right now. */
+function contextOf(
+  { zone, epoch, version }: LockPolicy,
+  dailyKeys: readonly DailyKey[],
+  now: UnixSeconds | undefined,
+): string {
   const offset = now === undefined ? undefined : offsetAt(zone, now);
   const day = now === undefined || offset === undefined ? "?" : civilDay(civilSeconds(now, offset));
-  return `${day}/${epoch}.${version}`;
+  const keys = sha256(...dailyKeys.map(({ keyId, key }) => concatBytes(u32Bytes(keyId), key)));
+  return `${day}/${epoch}.${version}/${bytesToHex(keys.subarray(0, keysNameBytes))}`;
 }
+
+/** Enough to tell renewed keys apart, too little to say anything about them. */
+const keysNameBytes = 4;
 
 const uint = cborUint(2 ** 40);
 const throttleState = cborRecord({

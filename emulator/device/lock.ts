@@ -7,9 +7,12 @@
  * then be used up though the door stayed shut, but it never opens twice. The firmware has no clock, timer or radio; times
  * are arguments and what shall happen later comes out of `nextWakeMs`.
  *
- * There is no master code and no other way to the bolt than a granted decision (seed S1 says why).
+ * There is no master code and no other way to the bolt than a granted decision or, where the model has a keyway, the mechanical
+ * key that fits it (seed S1 says why).
  */
 import type { Attempt, LockState } from "../../protocol/access/attempt.ts";
+import { civilDay, civilSeconds, offsetAt } from "../../protocol/access/calendar.ts";
+import { isCardAuthentic } from "../../protocol/access/card-key.ts";
 import { type Decision, decide } from "../../protocol/access/decide.ts";
 import { entryTag } from "../../protocol/access/lookup.ts";
 import { type IndexedPolicy, indexPolicy } from "../../protocol/access/policy-index.ts";
@@ -17,14 +20,16 @@ import type { DenialReason, WarningCode } from "../../protocol/access/reasons.ts
 import { u32Bytes } from "../../protocol/base/bytes.ts";
 import { assert } from "../../protocol/base/result.ts";
 import { type DeviceId, type MonotonicMs, monotonicMs, type UnixMs, unixSeconds } from "../../protocol/base/units.ts";
-import { usedSlotDay } from "../../protocol/doorcode/daily-code.ts";
+import { keptUsedSlots } from "../../protocol/doorcode/daily-code.ts";
 import type { DeviceModel } from "../../protocol/firmware/models.ts";
 import { derivePairingKeys, type PairingKeys } from "../../protocol/sync/authority.ts";
 import type { LockAction, LockFacts, LockPairing, LockSync } from "../../protocol/sync/lock-sync.ts";
 import { encodeAdvertisement, logHeadBitsOf, versionBitsOf } from "../../protocol/wire/advertisement.ts";
 import { type AuditFacts, AuditLog } from "./audit-log.ts";
 import { BATTERY_LOW_PERCENT, type Battery, type BatteryReading } from "./battery.ts";
+import type { Deadbolt } from "./deadbolt.ts";
 import type { Flash } from "./flash.ts";
+import type { Keycard } from "./keycard.ts";
 import { Keypad, type KeypadIndicator, type KeypadKey } from "./keypad.ts";
 import { LockClock } from "./lock-clock.ts";
 import { type HeldPolicy, LockStore, type PairingRecord } from "./lock-store.ts";
@@ -40,6 +45,8 @@ export interface LockHardware {
   readonly driftPpm: number;
   /** Undefined on a wired lock. */
   readonly battery: Battery | undefined;
+  /** Absent on a lock without a second bolt. */
+  readonly deadbolt?: Deadbolt;
   /** X25519, made at the factory; a factory reset would make a new one. */
   readonly staticPrivateKey: Uint8Array;
 }
@@ -70,6 +77,8 @@ export class LockFirmware {
   #usedSlots: ReadonlySet<string>;
   #usesSpent: ReadonlyMap<string, number>;
   #boltOpenUntil: MonotonicMs | undefined;
+  /** The bolt was turned by hand, and will be again: the motor has no part in it. */
+  #turnedByKey = false;
   #idleSince: MonotonicMs;
 
   /** Boots: counts the boot, reads flash back, and writes the boot into the log if there is one. */
@@ -112,9 +121,33 @@ export class LockFirmware {
     });
   }
 
-  /** A phone's app key or a token held against the lock. Codes come by `press` alone. */
+  /** A phone's app key or a token held against the lock. Codes come by `press` alone, keycards by `readCard`. */
   present(attempt: Exclude<Attempt, { kind: "code" }>, now: MonotonicMs): LockOutcome {
     return this.#judge(attempt, false, now);
+  }
+
+  /** A keycard at the reader: it must prove its key, if the policy holds one for it. `challenge` is 16 fresh random bytes. */
+  readCard(card: Keycard, challenge: Uint8Array, now: MonotonicMs): LockOutcome {
+    const { number } = card;
+    const [paired, held] = [this.#paired, this.#held];
+    const proof = card.prove(challenge);
+    const authentic =
+      paired === undefined ||
+      held === undefined ||
+      isCardAuthentic(held.indexed, paired.keys.codeHash, { number, challenge, proof });
+    return this.#judge({ kind: "token", tokenKind: "keycard", value: number, authentic }, false, now);
+  }
+
+  /**
+   * A mechanical key turns the bolt and asks nobody. All that the lock learns is what its door sensor sees, and whose key it was
+   * it cannot know (SPEC L9). Undefined: this model has no keyway.
+   */
+  turnKey(now: MonotonicMs): { readonly sequence?: number } | undefined {
+    if (!this.hardware.model.mechanicalKey) return undefined;
+    const sequence = this.#log({ kind: "door", before: DOOR_CLOSED, after: DOOR_OPEN }, now);
+    this.#turnedByKey = this.#boltOpenUntil === undefined;
+    this.#boltOpenUntil = this.#openUntil(now);
+    return named(sequence);
   }
 
   /** To be called when `nextWakeMs` has come; harmless at any other time. */
@@ -138,7 +171,8 @@ export class LockFirmware {
   lock(): void {
     if (this.#boltOpenUntil === undefined) return;
     this.#boltOpenUntil = undefined;
-    this.hardware.battery?.moveBolt();
+    if (!this.#turnedByKey) this.hardware.battery?.moveBolt();
+    this.#turnedByKey = false;
   }
 
   get bolt(): "locked" | "unlocked" {
@@ -185,8 +219,13 @@ export class LockFirmware {
       uptimeSeconds: Math.floor(this.#clock.uptimeMs(now) / 1000),
       policy: { epoch, version, root },
       ...(staged === undefined ? {} : { staged }),
-      log: { first: paired.log.first, next: paired.log.next, chainHead: paired.log.head },
-      clock: { ...this.#clock.read(now), floor: this.#clock.highWater },
+      log: {
+        first: paired.log.first,
+        next: paired.log.next,
+        headBefore: paired.log.headBefore,
+        chainHead: paired.log.head,
+      },
+      clock: { ...this.#clock.read(now), floor: this.#clock.signedFloor },
       battery: wholeBattery(this.battery),
     };
   }
@@ -198,7 +237,7 @@ export class LockFirmware {
     switch (action.kind) {
       case "set-clock":
         if (action.written) this.#setClock(action.newUnixMs, action.oldUnixMs, now);
-        return;
+        return this.#noteSignedTime(action.newUnixMs);
       case "begin-staging":
         return this.#store.beginStaging(action.manifestHash);
       case "stage":
@@ -257,10 +296,11 @@ export class LockFirmware {
     // SPEC C8: the try is counted and persisted before anything is compared, so that pulling the battery gives none back.
     const tag = entryTag(paired.keys.entryTag, digits);
     const { quality, unixMs } = this.#clock.read(now);
-    const admitted = this.#throttle.admit(policy, tag, {
+    const time = {
       poweredSeconds: this.#clock.poweredSeconds(now),
       unixSeconds: quality === "set" && unixMs !== undefined ? unixSeconds(unixMs / 1000) : undefined,
-    });
+    };
+    const admitted = this.#throttle.admit(policy, tag, time, paired.dailyKeys);
     const outcome = this.#judge({ kind: "code", digits, digitTimesMs: times }, !admitted, now);
     if (admitted && outcome.recognised) this.#throttle.refund(policy, tag);
     return outcome;
@@ -314,6 +354,7 @@ export class LockFirmware {
       usesSpent: this.#usesSpent,
       keypadLockedOut,
       battery: batteryState(this.battery),
+      ...(this.hardware.deadbolt === undefined ? {} : { deadboltExtended: this.hardware.deadbolt.extended }),
     };
   }
 
@@ -330,21 +371,28 @@ export class LockFirmware {
   }
 
   #openBolt(now: MonotonicMs): void {
-    const openSeconds = this.hardware.model.relockSeconds ?? SECONDS_UNTIL_TOUCHED;
     if (this.#boltOpenUntil === undefined) this.hardware.battery?.moveBolt();
-    this.#boltOpenUntil = monotonicMs(now + openSeconds * 1000);
+    this.#boltOpenUntil = this.#openUntil(now);
+  }
+
+  #openUntil(now: MonotonicMs): MonotonicMs {
+    return monotonicMs(now + (this.hardware.model.relockSeconds ?? SECONDS_UNTIL_TOUCHED) * 1000);
   }
 
   #setClock(time: UnixMs, before: UnixMs | undefined, now: MonotonicMs): void {
     this.#clock.set(time, now);
     this.#log({ kind: "clock-set", ...(before === undefined ? {} : { before }), after: time }, now);
-    this.#dropOldMarks(time);
   }
 
-  /** Marks of single-use codes go when a signed time has passed their day in every time zone (SPEC C6). */
-  #dropOldMarks(time: UnixMs): void {
-    const oldestDay = Math.floor(time / MS_PER_DAY) - 2;
-    const kept = new Set([...this.#usedSlots].filter((name) => usedSlotDay(name) >= oldestDay));
+  /** SPEC Y8 and C4: the floor rises, and marks of single-use codes go whose civil day a signed time has passed. */
+  #noteSignedTime(time: UnixMs): void {
+    this.#clock.noteSigned(time);
+    const zone = this.#held?.policy.zone;
+    const seconds = unixSeconds(time / 1000);
+    const offset = zone === undefined ? undefined : offsetAt(zone, seconds);
+    // Where the zone is not known nothing says which day is over.
+    if (offset === undefined) return;
+    const kept = keptUsedSlots(this.#usedSlots, civilDay(civilSeconds(seconds, offset)));
     if (kept.size === this.#usedSlots.size) return;
     this.#usedSlots = kept;
     this.#store.writeUsedSlots(kept);
@@ -433,6 +481,9 @@ export const unusableEntry: LockOutcome = {
   failedChecks: [],
   warnings: [],
 };
+/** What a `door` entry says: the numbers of its `before` and `after`. */
+const DOOR_CLOSED = 0;
+const DOOR_OPEN = 1;
 const noPolicy = { epoch: 0, version: 0, root: new Uint8Array(32), stale: false };
 
 /** The entry format has room for this many reasons; the primary one is first. */
@@ -444,4 +495,3 @@ const SECONDS_UNTIL_TOUCHED = 10;
 const BATTERY_EMPTY_PERCENT = 2;
 const WIRED_MILLIVOLTS = 12_000;
 const DIGITS_WITHOUT_POLICY = 7;
-const MS_PER_DAY = 86_400_000;

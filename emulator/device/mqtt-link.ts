@@ -6,17 +6,26 @@
  * same instant. After each connection the device says everything again from the last receipt on, under the same names.
  */
 import mqtt, { type MqttClient } from "mqtt";
-import type { z } from "zod";
+import { z } from "zod";
 import type { DeviceId } from "../../protocol/base/units.ts";
 import { birthSchema } from "../../protocol/wire/messages/birth.ts";
+import {
+  UNLOCK_PAYLOAD_LIMIT_BYTES,
+  type UnlockCommandMessage,
+  unlockCommandSchema,
+  unlockResultSchema,
+} from "../../protocol/wire/messages/command.ts";
+import { type DeviceDesired, deviceDesiredSchema } from "../../protocol/wire/messages/desired.ts";
 import { EVENT_BATCH_LIMIT, eventBatchSchema } from "../../protocol/wire/messages/event.ts";
 import { healthSchema } from "../../protocol/wire/messages/health.ts";
 import { receiptSchema } from "../../protocol/wire/messages/receipt.ts";
+import { reportedSchema } from "../../protocol/wire/messages/reported.ts";
 import { stateSchema } from "../../protocol/wire/messages/state.ts";
 import { formatPayload, parsePayload } from "../../protocol/wire/payload.ts";
 import { type Channel, formatTopic } from "../../protocol/wire/topics.ts";
 import type { WorldClock } from "../world/clock.ts";
 import type { EventJournal } from "./event-journal.ts";
+import { refusalToAnswer, type UnlockAnswer } from "./networked-device.ts";
 
 export interface MqttLinkOptions {
   readonly url: string;
@@ -29,6 +38,12 @@ export interface MqttLinkOptions {
   readonly jitter: () => number;
   readonly birth: () => z.input<typeof birthSchema>;
   readonly health: () => z.input<typeof healthSchema>;
+  /** What the device holds, under its MAC; undefined: it has no key for that. */
+  readonly reported: () => z.input<typeof reportedSchema> | undefined;
+  /** The authority's word on what this device should hold; what the device holds is said after it. */
+  readonly onDesired: (desired: DeviceDesired) => void;
+  /** Judges an unlock command and, if it is good, carries it out; gives the answers in order. */
+  readonly onUnlock: (message: UnlockCommandMessage) => readonly UnlockAnswer[];
   /** Told when the link comes or goes, and why it went where that is known. */
   readonly onChange: (change: { readonly connected: boolean; readonly error?: string }) => void;
 }
@@ -68,7 +83,11 @@ export class MqttLink {
     this.#client = client;
     let error: string | undefined;
     client.on("connect", () => this.#connectedNow());
-    client.on("message", (_topic, payload) => this.#receiptCame(payload));
+    client.on("message", (topic, payload, { retain }) => {
+      if (topic === this.#topic("receipt")) this.#receiptCame(payload);
+      else if (topic === this.#topic("desired")) this.#desiredCame(payload);
+      else if (topic === this.#topic("command", "unlock")) this.#unlockCame(payload, retain);
+    });
     client.on("error", (cause) => {
       error = cause.message;
     });
@@ -99,13 +118,15 @@ export class MqttLink {
     this.#connected = true;
     this.#failures = 0;
     this.#nextToSend = journal.through + 1;
-    this.#client?.subscribe(this.#topic("receipt"), { qos: 1 }, (error) => {
+    const topics = [this.#topic("receipt"), this.#topic("desired"), this.#topic("command", "+")];
+    this.#client?.subscribe(topics, { qos: 1 }, (error) => {
       // Without receipts nothing would ever be freed: a broker that refuses them is left and tried again.
       if (error !== null) this.#client?.end(true);
     });
     this.#publishRetained("birth", formatPayload(birthSchema, birth()));
     this.#publishRetained("state", this.#state(true));
     this.#publishRetained("health", formatPayload(healthSchema, health()));
+    this.#sayReported();
     this.#sayHealthRegularly();
     this.#sendEvents();
     onChange({ connected: true });
@@ -137,6 +158,42 @@ export class MqttLink {
     if (through !== null) this.#options.journal.receive(through);
     for (const { from, to } of missing) this.#sendRange(from, to);
     this.#sendEvents();
+  }
+
+  #desiredCame(payload: Uint8Array): void {
+    const desired = parsePayload(deviceDesiredSchema, payload);
+    // The signature is what counts; what does not even read is as if it had not come.
+    if (!desired.ok || desired.value.device !== this.#options.device) return;
+    this.#options.onDesired(desired.value);
+    this.#sayReported();
+  }
+
+  #sayReported(): void {
+    const reported = this.#options.reported();
+    if (reported !== undefined) this.#publishRetained("reported", formatPayload(reportedSchema, reported));
+  }
+
+  #unlockCame(payload: Uint8Array, retained: boolean): void {
+    const message = parsePayload(unlockCommandSchema, payload, UNLOCK_PAYLOAD_LIMIT_BYTES);
+    if (!message.ok) {
+      // What has no id cannot be answered; what has one is told that it was refused, not that nobody is there.
+      const id = commandIdOf(payload);
+      if (id !== undefined) this.#answerUnlock(id, [refusalToAnswer("malformed-command")]);
+      return;
+    }
+    const { id, device } = message.value;
+    if (device !== this.#options.device) return this.#answerUnlock(id, [refusalToAnswer("wrong-device")]);
+    // SPEC V9: what comes out of a broker's memory was said at some other time.
+    if (retained) return this.#answerUnlock(id, [refusalToAnswer("retained")]);
+    this.#answerUnlock(id, this.#options.onUnlock(message.value));
+  }
+
+  #answerUnlock(id: string, answers: readonly UnlockAnswer[]): void {
+    const { device } = this.#options;
+    for (const answer of answers) {
+      const payload = formatPayload(unlockResultSchema, { v: 1, id, device, ...answer });
+      this.#client?.publish(this.#topic("result", "unlock"), payload, { qos: 1 });
+    }
   }
 
   /** Sends what has not been sent on this connection, at most a window beyond the last receipt, and watches for the receipt. */
@@ -190,10 +247,19 @@ export class MqttLink {
     return formatPayload(stateSchema, { v: 1, device, online, heardAt });
   }
 
-  #topic(channel: Channel): string {
-    return formatTopic({ site: this.#options.site, device: this.#options.device, channel });
+  #topic(channel: Channel, name?: string): string {
+    const { site, device } = this.#options;
+    return formatTopic({ site, device, channel, ...(name === undefined ? {} : { name }) });
   }
 }
+
+/** The id of a message that is otherwise no unlock command; undefined where there is none. */
+function commandIdOf(payload: Uint8Array): string | undefined {
+  const named = parsePayload(namedCommand, payload, UNLOCK_PAYLOAD_LIMIT_BYTES);
+  return named.ok ? named.value.id : undefined;
+}
+
+const namedCommand = z.object({ id: unlockCommandSchema.shape.id });
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const KEEPALIVE_SECONDS = 15;

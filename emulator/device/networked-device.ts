@@ -1,7 +1,8 @@
 /**
  * The firmware of a device that is on the site's network: a panel or reader of the Akuvox kind, or an R2 lock.
  *
- * It decides by its compiled policy as an offline lock does, with the same order: marks, log, then the relay (SPEC L1). Its clock
+ * It decides by its compiled policy as an offline lock does, with the same order: marks, log, then the relay (SPEC L1). The policy is
+ * the one of its installation until the authority's first one comes (SPEC M15); newer ones come whole, over MQTT. Its clock
  * comes from the network and counts as set. Its log is the event journal; what firmware below its floor does not report
  * (the reason, row 89) stands in the journal's truth for the world to compare, and in no event.
  */
@@ -9,23 +10,31 @@ import type { Attempt, DailyKey, LockState } from "../../protocol/access/attempt
 import type { CredentialKind } from "../../protocol/access/credential-kind.ts";
 import { type Decision, decide } from "../../protocol/access/decide.ts";
 import { entryTag } from "../../protocol/access/lookup.ts";
-import type { LockPolicy } from "../../protocol/access/policy.ts";
+import { encodePolicy, type LockPolicy, policyRoot } from "../../protocol/access/policy.ts";
 import { type IndexedPolicy, indexPolicy } from "../../protocol/access/policy-index.ts";
 import { type DenialReason, reasonToDetail } from "../../protocol/access/reasons.ts";
+import { failed, ok, type Result } from "../../protocol/base/result.ts";
 import { type MonotonicMs, monotonicMs, type UnixMs, unixSeconds } from "../../protocol/base/units.ts";
 import type { DeviceModel } from "../../protocol/firmware/models.ts";
 import { judgeFirmware, reportsReason } from "../../protocol/firmware/version.ts";
+import { type DeliveryFault, verifyDelivery } from "../../protocol/sync/delivered-policy.ts";
+import type { UnlockCommandMessage, UnlockReason, UnlockResult } from "../../protocol/wire/messages/command.ts";
+import type { DeviceDesired } from "../../protocol/wire/messages/desired.ts";
+import type { BootFields } from "../../protocol/wire/messages/fields.ts";
+import { macPolicyReport, policyReport } from "../../protocol/wire/policy-report.ts";
 import type { EventJournal, SentEvent } from "./event-journal.ts";
 import type { Flash } from "./flash.ts";
 import { Keypad, type KeypadKey } from "./keypad.ts";
 import { type LockOutcome, unusableEntry } from "./lock.ts";
 import { LockStore } from "./lock-store.ts";
 import { KeypadThrottle } from "./lock-throttle.ts";
+import { type UnlockEnrolment, UnlockGuard } from "./networked-unlock.ts";
 
 export interface NetworkedHardware {
   readonly model: DeviceModel;
   /** What the device says of itself; null: it does not say. */
   readonly firmware: string | null;
+  /** Under which the codes of the policy of its installation are hashed. */
   readonly codeKey: Uint8Array;
   /** Such devices hold their users' names; a policy holds credentials only. */
   readonly personByCredential: ReadonlyMap<string, string>;
@@ -35,7 +44,32 @@ export interface NetworkedHardware {
 export interface Enrolment {
   readonly entryTagKey: Uint8Array;
   readonly dailyKeys: readonly DailyKey[];
+  /** Absent: the device takes no unlock commands. */
+  readonly unlock?: UnlockEnrolment;
+  /** Absent: the device goes on deciding by what it was installed with. */
+  readonly policy?: PolicyEnrolment;
 }
+
+/** What enrolment gives a device that learns policies. */
+export interface PolicyEnrolment {
+  /** The id given at enrolment, by which a signed policy names this device. */
+  readonly pairingId: Uint8Array;
+  /** The authority's Ed25519 public key for policies. */
+  readonly policyKey: Uint8Array;
+  /** Under which the codes of the authority's policies are hashed. */
+  readonly codeHashKey: Uint8Array;
+  /** Shared with the authority alone: MACs what this device says it holds. */
+  readonly reportKey: Uint8Array;
+}
+
+/** Which policy decides; epoch and version 0: the one that the device was installed with. */
+export interface HeldVersion {
+  readonly epoch: number;
+  readonly version: number;
+  readonly root: Uint8Array;
+}
+
+export type PolicyRefusal = DeliveryFault | { readonly code: "not-enrolled" };
 
 /** Time as the host gives it: the network's time for decisions, an ever-forward one for keypad and relay. */
 export interface DeviceTime {
@@ -46,31 +80,99 @@ export interface DeviceTime {
 export class NetworkedDevice {
   readonly hardware: NetworkedHardware;
   readonly journal: EventJournal;
-  readonly #policy: IndexedPolicy;
+  #policy: IndexedPolicy;
+  #holds: HeldVersion;
+  /** Under which the codes of the policy that decides are hashed. */
+  #codeKey: Uint8Array;
   readonly #store: LockStore;
   readonly #keypad = new Keypad();
   readonly #throttle: KeypadThrottle;
   readonly #bootedAt: MonotonicMs;
+  readonly #bootId: Uint8Array;
   #enrolment: Enrolment | undefined;
+  #unlockGuard: UnlockGuard | undefined;
   #openUntil: MonotonicMs | undefined;
 
   constructor(
     hardware: NetworkedHardware,
     policy: LockPolicy,
-    memory: { readonly flash: Flash; readonly journal: EventJournal },
+    /** `bootId`: 16 random bytes, drawn anew at each boot. */
+    memory: { readonly flash: Flash; readonly journal: EventJournal; readonly bootId: Uint8Array },
     time: DeviceTime,
   ) {
     this.hardware = hardware;
     this.journal = memory.journal;
     this.#policy = indexPolicy(policy);
+    this.#holds = { epoch: 0, version: 0, root: policyRoot(encodePolicy(policy)) };
+    this.#codeKey = hardware.codeKey;
+    this.#bootId = memory.bootId;
     this.#store = new LockStore(memory.flash);
     this.#throttle = new KeypadThrottle(this.#store);
     this.#bootedAt = time.monotonicMs;
     this.#write({ kind: "boot" }, time);
   }
 
+  /** Takes what enrolment gave. A policy that was delivered in an earlier boot decides from here on: its codes need the key of enrolment. */
   enrol(enrolment: Enrolment): void {
     this.#enrolment = enrolment;
+    const { unlock, policy } = enrolment;
+    const kept = policy === undefined ? undefined : this.#store.readPolicy();
+    if (policy !== undefined && kept !== undefined) this.#decideBy(kept, policy);
+    const boot = { id: this.#bootId, count: this.journal.boot };
+    this.#unlockGuard = unlock === undefined ? undefined : new UnlockGuard(unlock, boot);
+  }
+
+  /** Which boot this is and how old, for the authority; undefined for a device that takes no unlock commands. */
+  bootFields(now: MonotonicMs): BootFields | undefined {
+    return this.#unlockGuard?.bootFields(this.#uptimeMs(now));
+  }
+
+  /**
+   * Carries out an unlock command that this device itself finds good, and gives what is to be answered, in order. The bolt
+   * moves when the command is remembered and the event is written (SPEC L1, V5).
+   */
+  unlock(message: UnlockCommandMessage, time: DeviceTime): readonly UnlockAnswer[] {
+    if (this.#unlockGuard === undefined) return [{ state: "refused", reason: "not-enrolled" }];
+    const taken = this.#unlockGuard.take(message, this.#uptimeMs(time.monotonicMs));
+    if (!taken.ok) return [refusalToAnswer(taken.fault.code)];
+    this.#write({ kind: "access-granted", credentialType: "remote", command: message.id }, time);
+    this.#open(time);
+    return [{ state: "accepted" }, { state: "executing" }, { state: "done" }];
+  }
+
+  /** Which policy decides. */
+  get holds(): HeldVersion {
+    return this.#holds;
+  }
+
+  /**
+   * Takes a policy of the authority: it decides when this returns, and is written down (SPEC M15). A fault leaves everything as it was.
+   */
+  takePolicy(desired: DeviceDesired, time: DeviceTime): Result<HeldVersion, PolicyRefusal> {
+    const enrolled = this.#enrolment?.policy;
+    if (enrolled === undefined) return failed({ code: "not-enrolled" });
+    const { pairingId, policyKey } = enrolled;
+    const now = unixSeconds(time.unixMs / 1000);
+    const verified = verifyDelivery(desired.manifest, desired.bundle, {
+      pairingId,
+      policyKey,
+      holds: this.#holds,
+      now,
+    });
+    if (!verified.ok) return verified;
+    this.#store.commitPolicy(verified.value);
+    this.#decideBy(verified.value, enrolled);
+    return ok(this.#holds);
+  }
+
+  /** What this device holds, in its own words and under its MAC (SPEC M14); undefined before enrolment. */
+  policyReport(now: MonotonicMs): { readonly report: Uint8Array; readonly mac: Uint8Array } | undefined {
+    const enrolled = this.#enrolment?.policy;
+    if (enrolled === undefined) return undefined;
+    const { pairingId, reportKey } = enrolled;
+    const bootCount = this.journal.boot;
+    const report = policyReport.encode({ pairingId, ...this.#holds, bootCount, uptimeMs: this.#uptimeMs(now) });
+    return { report, mac: macPolicyReport(reportKey, report) };
   }
 
   /** Whether denials leave this device with a reason. "Not known" firmware is taken to: row 89 knows of floors only. */
@@ -113,12 +215,29 @@ export class NetworkedDevice {
   }
 
   uptimeSeconds(now: MonotonicMs): number {
-    return Math.floor((now - this.#bootedAt) / 1000);
+    return Math.floor(this.#uptimeMs(now) / 1000);
+  }
+
+  #uptimeMs(now: MonotonicMs): number {
+    return Math.floor(now - this.#bootedAt);
+  }
+
+  #decideBy(
+    { epoch, version, root, policy }: HeldVersion & { readonly policy: LockPolicy },
+    { codeHashKey }: PolicyEnrolment,
+  ): void {
+    this.#policy = indexPolicy(policy);
+    this.#holds = { epoch, version, root };
+    this.#codeKey = codeHashKey;
+  }
+
+  #open(time: DeviceTime): void {
+    this.#openUntil = monotonicMs(time.monotonicMs + (this.hardware.model.relockSeconds ?? 5) * 1000);
   }
 
   #enter(digits: string, times: readonly MonotonicMs[], time: DeviceTime): LockOutcome {
     const { policy } = this.#policy;
-    const tag = entryTag(this.#enrolment?.entryTagKey ?? this.hardware.codeKey, digits);
+    const tag = entryTag(this.#enrolment?.entryTagKey ?? this.#codeKey, digits);
     // Mains power: the throttle is refilled by the network's time, which a power cut does not stop.
     const now = unixSeconds(time.unixMs / 1000);
     const admitted = this.#throttle.admit(policy, tag, { poweredSeconds: now, unixSeconds: now });
@@ -147,7 +266,7 @@ export class NetworkedDevice {
     const sequence = granted
       ? this.#write(facts, time)
       : this.#deny(facts, failedChecks, decision.credentialKind ?? presented, time);
-    if (granted) this.#openUntil = monotonicMs(time.monotonicMs + (this.hardware.model.relockSeconds ?? 5) * 1000);
+    if (granted) this.#open(time);
     return {
       granted,
       recognised: decision.credentialId !== undefined || decision.daily !== undefined,
@@ -160,7 +279,7 @@ export class NetworkedDevice {
   }
 
   #state(keypadLockedOut: boolean, time: DeviceTime): LockState {
-    const { codeKey } = this.hardware;
+    const codeKey = this.#codeKey;
     return {
       clock: { quality: "set", highWater: unixSeconds(time.unixMs / 1000), poweredSecondsUnset: 0 },
       codeKey,
@@ -222,6 +341,14 @@ export class NetworkedDevice {
     const at = { unixSeconds: Math.floor(time.unixMs / 1000), quality: "set" as const };
     return this.journal.append({ at, ...facts }, truth).event.sequence;
   }
+}
+
+/** A result without its names, which the sender adds. */
+export type UnlockAnswer = Pick<UnlockResult, "state" | "reason">;
+
+/** `expired` is a state of its own; every other reason is a refusal. */
+export function refusalToAnswer(reason: UnlockReason): UnlockAnswer {
+  return { state: reason === "expired" ? "expired" : "refused", reason };
 }
 
 type EventFacts = Omit<SentEvent, "boot" | "sequence" | "at">;

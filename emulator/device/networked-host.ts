@@ -1,11 +1,22 @@
 /** Gives a networked device time and its place on the site's broker: joins the firmware to timers and to `mqtt-link.ts`. */
 import type { Attempt } from "../../protocol/access/attempt.ts";
+import { bytesToBase64 } from "../../protocol/base/bytes.ts";
+import type { Result } from "../../protocol/base/result.ts";
 import type { DeviceId } from "../../protocol/base/units.ts";
+import type { UnlockCommandMessage } from "../../protocol/wire/messages/command.ts";
+import type { DeviceDesired } from "../../protocol/wire/messages/desired.ts";
 import type { WorldClock } from "../world/clock.ts";
 import type { KeypadKey } from "./keypad.ts";
 import type { LockOutcome } from "./lock.ts";
 import { MqttLink } from "./mqtt-link.ts";
-import type { DeviceTime, Enrolment, NetworkedDevice } from "./networked-device.ts";
+import type {
+  DeviceTime,
+  Enrolment,
+  HeldVersion,
+  NetworkedDevice,
+  PolicyRefusal,
+  UnlockAnswer,
+} from "./networked-device.ts";
 
 export interface NetworkedHostOptions {
   readonly device: DeviceId;
@@ -19,6 +30,10 @@ export interface NetworkedHostOptions {
   readonly onChange: (device: DeviceId) => void;
   /** An entry was thrown away and nobody waits to hear it: the key by key typist has left. */
   readonly onTimeout: (device: DeviceId, outcome: LockOutcome) => void;
+  /** An unlock command came, and this is how it ended. */
+  readonly onUnlock: (device: DeviceId, answer: UnlockAnswer) => void;
+  /** A policy came: the version that decides now, or why it was not taken. */
+  readonly onPolicy: (device: DeviceId, came: Result<HeldVersion, PolicyRefusal>) => void;
   readonly onLink: (device: DeviceId, change: { readonly connected: boolean; readonly error?: string }) => void;
 }
 
@@ -49,6 +64,9 @@ export class NetworkedHost {
       jitter,
       birth: () => this.#birth(),
       health: () => this.#health(),
+      reported: () => this.#reported(),
+      onUnlock: (message) => this.#unlock(message),
+      onDesired: (desired) => this.#desired(desired),
       onChange: (change) => {
         onLink(device, change);
         this.#changed();
@@ -83,6 +101,22 @@ export class NetworkedHost {
     return outcome;
   }
 
+  #unlock(message: UnlockCommandMessage): readonly UnlockAnswer[] {
+    const answers = this.firmware.unlock(message, this.#time());
+    const last = answers.at(-1);
+    if (last !== undefined) this.#options.onUnlock(this.#options.device, last);
+    if (last?.state === "done") this.#link?.notify("event");
+    this.#changed();
+    return answers;
+  }
+
+  #desired(desired: DeviceDesired): void {
+    const taken = this.firmware.takePolicy(desired, this.#time());
+    // What is held already comes again at every connection; that is no news.
+    if (taken.ok || taken.fault.code !== "rollback") this.#options.onPolicy(this.#options.device, taken);
+    this.#changed();
+  }
+
   async stop(): Promise<void> {
     this.#cancelWake();
     await this.#link?.stop();
@@ -96,6 +130,7 @@ export class NetworkedHost {
       device,
       model: model.name,
       bootCount: firmware.journal.boot,
+      ...this.#boot(),
       serial,
       firmware: version,
       hardware: hardwareVersion,
@@ -115,9 +150,32 @@ export class NetworkedHost {
       clock: { quality: "set" as const, driftMs: 0, at },
       uptimeSeconds: firmware.uptimeSeconds(clock.monotonicMs()),
       bootCount: firmware.journal.boot,
+      ...this.#boot(),
       lastSyncAt: null,
       at,
     };
+  }
+
+  #reported() {
+    const { device, clock, firmware } = this.#options;
+    const made = firmware.policyReport(clock.monotonicMs());
+    if (made === undefined) return undefined;
+    const { epoch, version } = firmware.holds;
+    return {
+      v: 1 as const,
+      device,
+      policy: { epoch, version },
+      clock: "set" as const,
+      logNext: firmware.journal.next,
+      report: bytesToBase64(made.report),
+      mac: bytesToBase64(made.mac),
+      at: Math.floor(clock.nowMs() / 1000),
+    };
+  }
+
+  #boot() {
+    const boot = this.firmware.bootFields(this.#options.clock.monotonicMs());
+    return boot === undefined ? {} : { boot };
   }
 
   #time(): DeviceTime {

@@ -181,8 +181,12 @@ function lockFacts(device, seen) {
 }
 
 function networkedFacts(device, seen) {
+  const holds = device.holds === null ? "the installed policy" : `version ${device.holds.version}`;
+  const desired = seen?.desired ? ` of ${seen.desired.version}` : "";
   return [
     ["Network", device.connected ? "connected" : "not connected", device.connected ? "good" : "bad"],
+    ["Sync", ...syncText(seen)],
+    ["Holds", holds + desired],
     ["Firmware", firmwareText(device, seen)],
     [
       "Reasons",
@@ -443,7 +447,7 @@ function fillTryForm() {
 
 function fillCredentials() {
   const person = state.world.people.find(({ id }) => id === byId("try-person").value);
-  const carried = (person?.credentials ?? []).filter(({ kind }) => kind !== "mechanical-key");
+  const carried = person?.credentials ?? [];
   byId("try-credential").replaceChildren(
     el("option", { value: "" }, "whatever fits"),
     ...carried.map(({ id, kind, own }) =>
@@ -461,7 +465,9 @@ async function tryDoor(event) {
   const says = byId("try-says");
   says.className = `says ${tried.ok && tried.body.granted ? "good" : "bad"}`;
   setText(says, tried.ok ? outcomeText(tried.body) : faultText(tried.body));
-  if (tried.ok) cardByDevice.get(device)?.keypad?.show(tried.body.indicator, outcomeText(tried.body));
+  // A mechanical key leaves the keypad dark.
+  const lit = tried.ok && tried.body.indicator !== "none";
+  if (lit) cardByDevice.get(device)?.keypad?.show(tried.body.indicator, outcomeText(tried.body));
 }
 
 function showRevoked(person) {

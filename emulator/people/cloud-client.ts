@@ -118,12 +118,33 @@ export function pairLock(
   });
 }
 
+const cardsAnswer = z.object({ cards: z.array(z.object({ credential: z.string(), key: base64Bytes })) });
+export type CardsAnswer = z.output<typeof cardsAnswer>;
+
+/** The bench: the keycards as the desk's encoder wrote them. */
+export function handOutCards(cloudUrl: string): Promise<Result<CardsAnswer, CloudFault>> {
+  return callCloud(cloudUrl, {
+    what: "hand out the keycards",
+    method: "POST",
+    path: "/bench/cards",
+    schema: cardsAnswer,
+    body: {},
+  });
+}
+
 const dailyKeys = z.array(z.object({ door: z.string(), key: base64Bytes }));
 export const enrolAnswer = z.object({
   mqttPassword: z.string(),
   dailyKeys,
   keyEpoch: z.number().int(),
   entryTagKey: base64Bytes,
+  /** For unlock commands: the id that they name this device by, the authority's key, and the key of boot reports. */
+  pairingId: base64Bytes,
+  unlockKey: base64Bytes,
+  reportKey: base64Bytes,
+  /** For policies: the key that signs them, and the one under which their codes are hashed. */
+  policyKey: base64Bytes,
+  codeHashKey: base64Bytes,
 });
 export type EnrolAnswer = z.output<typeof enrolAnswer>;
 

@@ -6,20 +6,22 @@
 import { z } from "zod";
 import type { SeededRandom } from "../world/random.ts";
 import type { WorldPhone } from "../world/site-file.ts";
-import { type CloudFault, callCloud } from "./cloud-client.ts";
+import type { AccountFault, AccountState, AppAccount } from "./app-account.ts";
 
 export interface PhoneStateNow {
   readonly appInstalled: boolean;
   readonly notifications: boolean;
   readonly doNotDisturb: boolean;
   readonly ready: boolean;
+  readonly account: AccountState;
   /** What the resident did last, for the page. */
   readonly last: "nothing" | "answered" | "generated-doorcode" | "no-doorcode-offered" | "doorcode-refused";
 }
 
 export interface PhoneOptions {
   readonly phone: WorldPhone;
-  readonly cloudUrl: string;
+  /** Its owner's. */
+  readonly account: AppAccount;
   readonly random: SeededRandom;
   readonly pause: (ms: number) => Promise<void>;
   readonly onChange: () => void;
@@ -30,7 +32,6 @@ export class ResidentPhone {
   readonly #options: PhoneOptions;
   readonly #stop = new AbortController();
   readonly #taken = new Set<string>();
-  #token: string | undefined;
   #last: PhoneStateNow["last"] = "nothing";
   #done: Promise<void> = Promise.resolve();
 
@@ -41,7 +42,15 @@ export class ResidentPhone {
   get state(): PhoneStateNow {
     const { app, doNotDisturb } = this.#options.phone;
     const ready = app.installed && app.notifications && !doNotDisturb;
-    return { appInstalled: app.installed, notifications: app.notifications, doNotDisturb, ready, last: this.#last };
+    const account = this.#options.account.state;
+    return {
+      appInstalled: app.installed,
+      notifications: app.notifications,
+      doNotDisturb,
+      ready,
+      account,
+      last: this.#last,
+    };
   }
 
   /** Signs the app in, and listens for calls. Without the app there is nothing to do. */
@@ -56,36 +65,31 @@ export class ResidentPhone {
 
   async #live(): Promise<void> {
     let failures = 0;
+    const { account, pause } = this.#options;
     while (!this.#stop.signal.aborted) {
-      const fault = this.#token === undefined ? await this.#signIn() : await this.#listen();
+      // Who was signed out stays so until a person signs in; a cloud that has forgotten the phone is signed in to again.
+      if (account.state === "signed-out") {
+        await pause(SIGNED_OUT_PAUSE_MS);
+        continue;
+      }
+      const fault = account.state === "forgotten" ? await this.#signIn() : await this.#listen();
       if (fault === undefined) {
         failures = 0;
         continue;
       }
-      // A cloud that has forgotten the phone is signed in to again; one that is away is waited for.
-      if (fault.code === "cloud-refused" && fault.status === 401) this.#token = undefined;
       failures += 1;
-      await this.#options.pause(Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(failures, 5)));
+      await pause(Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(failures, 5)));
     }
   }
 
-  async #signIn(): Promise<CloudFault | undefined> {
-    const { phone, cloudUrl } = this.#options;
-    const signedIn = await callCloud(cloudUrl, {
-      what: "sign in a phone",
-      method: "POST",
-      path: "/bench/phones",
-      schema: z.object({ token: z.string() }),
-      body: { phone: phone.id, person: phone.person },
-      signal: this.#stop.signal,
-    });
-    if (!signedIn.ok) return signedIn.fault;
-    this.#token = signedIn.value.token;
-    return undefined;
+  async #signIn(): Promise<AccountFault | undefined> {
+    const signedIn = await this.#options.account.signIn();
+    this.#options.onChange();
+    return signedIn.ok ? undefined : signedIn.fault;
   }
 
-  async #listen(): Promise<CloudFault | undefined> {
-    const calls = await this.#app("GET", "/app/calls", callsAnswer, LONG_POLL_MS);
+  async #listen(): Promise<AccountFault | undefined> {
+    const calls = await this.#app("GET", "/app/calls", callsAnswer, { timeoutMs: LONG_POLL_MS });
     if (!calls.ok) return calls.fault;
     for (const { call } of calls.value.calls) {
       if (this.#taken.has(call) || !this.state.ready) continue;
@@ -103,10 +107,12 @@ export class ResidentPhone {
     const answered = await this.#app("POST", `/app/calls/${encodeURIComponent(call)}/answer`, optionsAnswer);
     if (!answered.ok) return log({ phone: phone.id, what: "answer a call", code: answered.fault.code });
     this.#did("answered");
-    if (!answered.value.options.includes("generate-doorcode")) {
+    const hidden: readonly string[] = phone.app.hiddenOptions;
+    const shown = answered.value.options.filter((option) => !hidden.includes(option));
+    if (!shown.includes("generate-doorcode")) {
       this.#did("no-doorcode-offered");
       // There is nothing else to do for the visitor, who would wait for minutes otherwise.
-      await this.#app("POST", `/app/calls/${encodeURIComponent(call)}/decline`, z.unknown());
+      await this.#app("POST", `/app/calls/${encodeURIComponent(call)}/decline`, z.unknown(), { body: { shown } });
       return;
     }
     await pause(ANSWER_MIN_MS + random.integer(ANSWER_SPREAD_MS));
@@ -115,15 +121,22 @@ export class ResidentPhone {
     this.#did(code.ok ? "generated-doorcode" : "doorcode-refused");
   }
 
-  #app<Schema extends z.ZodType>(method: "GET" | "POST", path: string, schema: Schema, timeoutMs?: number) {
-    return callCloud(this.#options.cloudUrl, {
+  #app<Schema extends z.ZodType>(
+    method: "GET" | "POST",
+    path: string,
+    schema: Schema,
+    { body = {}, timeoutMs }: { readonly body?: unknown; readonly timeoutMs?: number } = {},
+  ) {
+    const { account, phone } = this.#options;
+    const { version } = phone.app;
+    return account.call({
       what: "use the app",
       method,
       path,
       schema,
-      headers: { authorization: `Bearer ${this.#token ?? ""}` },
+      ...(version === undefined ? {} : { headers: { "x-app-version": version } }),
       signal: this.#stop.signal,
-      ...(method === "POST" ? { body: {} } : {}),
+      ...(method === "POST" ? { body } : {}),
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
     });
   }
@@ -141,6 +154,7 @@ const optionsAnswer = z.object({ options: z.array(z.string()) });
 const LONG_POLL_MS = 30_000;
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 3_000;
+const SIGNED_OUT_PAUSE_MS = 500;
 const UNANSWERED_PAUSE_MS = 500;
 /** A resident in the emulator is quick: a demo has seconds, not minutes. */
 const ANSWER_MIN_MS = 80;

@@ -6,16 +6,19 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { bytesToBase64 } from "../../protocol/base/bytes.ts";
+import { base64ToBytes, bytesToBase64 } from "../../protocol/base/bytes.ts";
 import { assert, type Result } from "../../protocol/base/result.ts";
 import { type UnixSeconds, unixMs, unixSeconds } from "../../protocol/base/units.ts";
 import { x25519PublicKey } from "../../protocol/crypto.ts";
 import type { LockHost } from "../device/lock-host.ts";
+import type { Enrolment } from "../device/networked-device.ts";
 import {
+  type CardsAnswer,
   type CloudFault,
   type EnrolAnswer,
   enrolAnswer,
   enrolDevice,
+  handOutCards,
   type PairAnswer,
   pairLock,
   putSite,
@@ -60,20 +63,42 @@ export class BringUpRecord {
   enrolment(device: string): EnrolAnswer | undefined {
     const kept = this.#kept.enrolments[device];
     if (kept === undefined) return undefined;
+    // One that an earlier version kept lacks what this one needs: the device is enrolled anew.
     const read = enrolAnswer.safeParse(kept);
-    assert(read.success, "an enrolment reads back");
-    return read.data;
+    return read.success ? read.data : undefined;
   }
 
   keepEnrolment(device: string, answer: EnrolAnswer): void {
-    const { mqttPassword, dailyKeys, keyEpoch, entryTagKey } = answer;
+    const { mqttPassword, dailyKeys, keyEpoch, entryTagKey, pairingId, unlockKey, reportKey } = answer;
+    const { policyKey, codeHashKey } = answer;
     const kept = {
       mqttPassword,
       dailyKeys: dailyKeys.map(({ door, key }) => ({ door, key: bytesToBase64(key) })),
       keyEpoch,
       entryTagKey: bytesToBase64(entryTagKey),
+      pairingId: bytesToBase64(pairingId),
+      unlockKey: bytesToBase64(unlockKey),
+      reportKey: bytesToBase64(reportKey),
+      policyKey: bytesToBase64(policyKey),
+      codeHashKey: bytesToBase64(codeHashKey),
     };
     this.#kept = { ...this.#kept, enrolments: { ...this.#kept.enrolments, [device]: kept } };
+    this.#write();
+  }
+
+  /** The key on a keycard that was handed out at the bring-up. */
+  cardKey(credential: string): Uint8Array | undefined {
+    const key = this.#kept.cards?.[credential];
+    return key === undefined ? undefined : base64ToBytes(key);
+  }
+
+  get hasCards(): boolean {
+    return this.#kept.cards !== undefined;
+  }
+
+  keepCards(cards: CardsAnswer["cards"]): void {
+    const keyByCredential = cards.map(({ credential, key }) => [credential, bytesToBase64(key)] as const);
+    this.#kept = { ...this.#kept, cards: Object.fromEntries(keyByCredential) };
     this.#write();
   }
 
@@ -98,10 +123,20 @@ export interface BringUpOptions {
 /** True when everything is introduced; false when `signal` came first. */
 export async function bringUp(options: BringUpOptions): Promise<boolean> {
   const { house, record, cloudUrl, siteText } = options;
+  // Before anybody can stand at a door: what was delivered in an earlier run decides, also while the cloud is away.
+  for (const [device, host] of house.networked) {
+    const kept = record.enrolment(device);
+    if (kept !== undefined) host.firmware.enrol(enrolmentOf(kept));
+  }
   if (!record.sitePut) {
     const put = await untilThrough(options, () => putSite(cloudUrl, siteText, record.start));
     if (put === undefined) return false;
     record.markSitePut();
+  }
+  if (!record.hasCards) {
+    const cards = await untilThrough(options, () => handOutCards(cloudUrl));
+    if (cards === undefined) return false;
+    record.keepCards(cards.cards);
   }
   for (const lock of house.locks.values()) {
     if (!lock.firmware.paired && !(await pairOne(options, lock))) return false;
@@ -110,8 +145,7 @@ export async function bringUp(options: BringUpOptions): Promise<boolean> {
     const enrolment = record.enrolment(device) ?? (await untilThrough(options, () => enrolDevice(cloudUrl, device)));
     if (enrolment === undefined) return false;
     record.keepEnrolment(device, enrolment);
-    const { mqttPassword, entryTagKey, dailyKeys, keyEpoch } = enrolment;
-    host.connect(mqttPassword, { entryTagKey, dailyKeys: dailyKeys.map(({ key }) => ({ keyId: keyEpoch, key })) });
+    host.connect(enrolment.mqttPassword, enrolmentOf(enrolment));
   }
   return true;
 }
@@ -131,6 +165,16 @@ async function pairOne(options: BringUpOptions, lock: LockHost): Promise<boolean
   const errorMs = (truth?.clockErrorSeconds ?? 0) * 1000;
   lock.pair(pairingRecordOf(answer), unixMs(houseOptions.clock.nowMs() + errorMs));
   return true;
+}
+
+function enrolmentOf(answer: EnrolAnswer): Enrolment {
+  const { entryTagKey, dailyKeys, keyEpoch, pairingId, unlockKey, reportKey, policyKey, codeHashKey } = answer;
+  return {
+    entryTagKey,
+    dailyKeys: dailyKeys.map(({ key }) => ({ keyId: keyEpoch, key })),
+    unlock: { pairingId, unlockKey, reportKey },
+    policy: { pairingId, policyKey, codeHashKey, reportKey },
+  };
 }
 
 function pairingRecordOf({ pairingId, authority, dailyKeys, keyEpoch }: PairAnswer) {
@@ -156,6 +200,8 @@ const keptSchema = z.strictObject({
   seed: z.number().int(),
   sitePut: z.boolean(),
   enrolments: z.record(z.string(), z.unknown()),
+  /** By credential, in base64; absent until the desk has handed the cards out. */
+  cards: z.record(z.string(), z.string()).optional(),
 });
 type Kept = z.output<typeof keptSchema>;
 

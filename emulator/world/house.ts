@@ -10,14 +10,18 @@ import { type DeviceId, parseDeviceId, type UnixSeconds, unixSeconds } from "../
 import { modelByName } from "../../protocol/firmware/models.ts";
 import { compileLockPolicy } from "../../protocol/site/compile-lock-policy.ts";
 import type { SiteCredential, SiteDevice } from "../../protocol/site/site.ts";
+import type { CommandState } from "../../protocol/wire/command-state.ts";
 import { Battery } from "../device/battery.ts";
+import { Deadbolt } from "../device/deadbolt.ts";
 import { EventJournal } from "../device/event-journal.ts";
 import { FileFlash } from "../device/flash.ts";
+import { copiedKeycard, keycard } from "../device/keycard.ts";
 import { type KeypadKey, keysOfCode } from "../device/keypad.ts";
 import { LockFirmware, type LockOutcome } from "../device/lock.ts";
 import { LockHost } from "../device/lock-host.ts";
 import { NetworkedDevice } from "../device/networked-device.ts";
 import { NetworkedHost } from "../device/networked-host.ts";
+import type { HandsetFault, Handsets } from "../people/handsets.ts";
 import type { WorldClock } from "./clock.ts";
 import { seededRandom } from "./random.ts";
 import type { WorldDevice, WorldSite } from "./site-file.ts";
@@ -42,7 +46,19 @@ export type House = {
 
 export type ActFault =
   | { readonly code: "no-such-device" | "no-such-person" | "no-keypad" | "not-a-code" | "no-usable-credential" }
-  | { readonly code: "no-such-credential" | "credential-not-theirs" | "needs-no-decision" };
+  | { readonly code: "no-such-credential" | "credential-not-theirs" | "no-keyway" | "key-does-not-fit" | "no-deadbolt" }
+  | HandsetFault;
+
+/** How somebody tries a device. */
+export interface TryRequest {
+  readonly device: string;
+  /** By id or kind; without it the first that the device takes. */
+  readonly credential?: string | undefined;
+  /** App key: the phone to ask with; without it the person's own. */
+  readonly phone?: string | undefined;
+  /** Keycard: a copy of its number on another card, without its key. */
+  readonly copied?: boolean | undefined;
+}
 
 export interface ActOutcome extends LockOutcome {
   readonly device: DeviceId;
@@ -102,8 +118,7 @@ export function pressKey(
 export async function tryDevice(
   inHouse: InHouse,
   person: string,
-  device: string,
-  wanted: string | undefined,
+  { device, credential: wanted, phone, copied }: TryRequest,
 ): Promise<Result<ActOutcome, ActFault>> {
   const { house, options } = inHouse;
   if (!options.worldSite.site.people.some(({ id }) => id === person)) return failed({ code: "no-such-person" });
@@ -117,10 +132,35 @@ export async function tryDevice(
     const typed = await typeCode(inHouse, device, credential.digits, person);
     return typed.ok ? ok({ ...typed.value, ...named }) : typed;
   }
+  if (credential.kind === "mechanical-key") return turnKey(inHouse, person, host.value, credential);
+  const lock = house.locks.get(host.value.id);
+  if (credential.kind === "app-key" && lock !== undefined) {
+    const opened = await openByPhone(inHouse, person, lock, phone);
+    return opened.ok ? ok({ device: host.value.id, ...opened.value, ...named }) : opened;
+  }
+  if (credential.kind === "keycard" && lock !== undefined && credential.token !== undefined) {
+    const key = copied === true ? undefined : inHouse.cardKeys(credential.id);
+    const card = key === undefined ? copiedKeycard(credential.token) : keycard(credential.token, key);
+    const outcome = lock.presentCard(card);
+    return ok(record(options, host.value, { device: host.value.id, ...outcome, ...named }, person));
+  }
   const attempt = attemptOf(credential, unixSeconds(options.clock.nowMs() / 1000));
-  if (attempt === undefined) return failed({ code: "needs-no-decision" });
+  if (attempt === undefined) return failed({ code: "no-usable-credential" });
   const outcome = host.value.present(attempt);
   return ok(record(options, host.value, { device: host.value.id, ...outcome, ...named }, person));
+}
+
+/** Somebody inside throws the second bolt or draws it back. Faults: no-such-device, no-deadbolt. */
+export function turnDeadbolt(
+  { house, options }: InHouse,
+  device: string,
+  to: "extended" | "retracted",
+): Result<{ readonly device: DeviceId; readonly deadbolt: typeof to }, ActFault> {
+  const host = hostOf(house, device);
+  if (!host.ok) return host;
+  if (house.locks.get(host.value.id)?.turnDeadbolt(to) !== true) return failed({ code: "no-deadbolt" });
+  options.log.add({ device: host.value.id, kind: "door", note: `deadbolt ${to}` });
+  return ok({ device: host.value.id, deadbolt: to });
 }
 
 /** What a person has on them: their own credentials, and what is in their pockets. */
@@ -132,6 +172,9 @@ export function credentialsOf({ worldSite }: HouseOptions, person: string): read
 export interface InHouse {
   readonly house: House;
   readonly options: HouseOptions;
+  readonly handsets: Handsets;
+  /** The key that the desk wrote on a keycard; undefined before the bring-up. */
+  readonly cardKeys: (credential: string) => Uint8Array | undefined;
 }
 
 interface Host {
@@ -176,7 +219,53 @@ function chooseCredential(
   return failed({ code: known ? "credential-not-theirs" : "no-such-credential" });
 }
 
-/** Undefined for a mechanical key, which turns without asking anybody. */
+/** The phone speaks with the lock over the air; what the lock judged is in the world's log already (`onApp`). */
+async function openByPhone(
+  { handsets }: InHouse,
+  person: string,
+  lock: LockHost,
+  phone: string | undefined,
+): Promise<Result<LockOutcome, ActFault>> {
+  const { device } = lock.firmware.hardware;
+  const opened = await handsets.open(person, { device, peripheral: lock.peripheral }, phone);
+  if (!opened.ok) return opened;
+  const { warnings } = opened.value;
+  if (opened.value.kind === "granted") {
+    return ok({ granted: true, recognised: true, indicator: "spin", failedChecks: [], warnings });
+  }
+  const { reason, failedChecks } = opened.value;
+  const recognised = reason !== "CREDENTIAL_UNKNOWN";
+  return ok({ granted: false, recognised, indicator: "blink", reason, failedChecks, warnings });
+}
+
+/** No decision and no name: what the lock has of it is what its door sensor saw. */
+function turnKey(
+  { house, options }: InHouse,
+  person: string,
+  host: Host,
+  credential: SiteCredential,
+): Result<ActOutcome, ActFault> {
+  const device = options.worldSite.site.devices.find(({ id }) => id === host.id);
+  const lock = house.locks.get(host.id);
+  if (lock === undefined || !lock.firmware.hardware.model.mechanicalKey) return failed({ code: "no-keyway" });
+  const fits = device !== undefined && (credential.doors?.includes(device.door) ?? false);
+  if (!fits) return failed({ code: "key-does-not-fit" });
+  const { id, kind } = credential;
+  const turned = lock.turnKey();
+  const opened = { granted: true, recognised: false, indicator: "none", failedChecks: [], warnings: [] } as const;
+  const outcome = { device: host.id, ...opened, ...turned, credential: id, credentialType: kind };
+  options.log.add({
+    device: host.id,
+    kind: "door",
+    who: person,
+    with: kind,
+    note: "opened by key",
+    ...(turned?.sequence === undefined ? {} : { boot: host.boot, sequence: turned.sequence }),
+  });
+  return ok(outcome);
+}
+
+/** Undefined for what is no token: a mechanical key, or digits. */
 function attemptOf(
   { id, kind, token }: SiteCredential,
   now: UnixSeconds,
@@ -217,12 +306,47 @@ function record({ log }: HouseOptions, { boot }: Host, outcome: ActOutcome, who?
   return outcome;
 }
 
+function recordApp(
+  { log, worldSite }: HouseOptions,
+  device: DeviceId,
+  boot: number,
+  credential: string,
+  { granted, reason, sequence }: LockOutcome,
+): void {
+  const who = worldSite.site.credentials.find(({ id }) => id === credential)?.person;
+  log.add({
+    device,
+    kind: granted ? "granted" : "denied",
+    ...(who === undefined ? {} : { who }),
+    with: "app-key",
+    ...(reason === undefined ? {} : { reason }),
+    ...(sequence === undefined ? {} : { boot, sequence }),
+  });
+}
+
 function recordTimeout(log: WorldLog, device: DeviceId, boot: number, { reason, sequence }: LockOutcome): void {
   log.add({
     device,
     kind: "denied",
     ...(reason === undefined ? {} : { reason }),
     ...(sequence === undefined ? {} : { boot, sequence }),
+  });
+}
+
+function recordUnlock(
+  log: WorldLog,
+  device: DeviceId,
+  { journal }: NetworkedDevice,
+  state: CommandState,
+  reason: string | undefined,
+): void {
+  const opened = state === "done";
+  log.add({
+    device,
+    kind: opened ? "granted" : "denied",
+    with: "remote",
+    ...(reason === undefined ? {} : { reason }),
+    ...(opened ? { boot: journal.boot, sequence: journal.next - 1 } : {}),
   });
 }
 
@@ -240,6 +364,7 @@ function buildLock(device: SiteDevice, truth: WorldDevice, options: HouseOptions
       door: door?.kind === "RESIDENCE" ? "residence" : "communal",
       driftPpm: truth.driftPpm,
       battery: truth.batteryPercent === undefined ? undefined : new Battery(truth.batteryPercent),
+      ...(modelByName[device.model].deadboltRefusesDaily ? { deadbolt: new Deadbolt() } : {}),
       staticPrivateKey: seededRandom(seed, `lock/${device.id}/static-key`).bytes(32),
     },
     new FileFlash(join(stateFolder, device.id)),
@@ -254,7 +379,10 @@ function buildLock(device: SiteDevice, truth: WorldDevice, options: HouseOptions
     random: (length) => random.bytes(length),
     onChange,
     onTimeout: (id, outcome) => recordTimeout(log, id, firmware.bootCount, outcome),
-    onVisit: (id, end) => {
+    onApp: (id, { credential, outcome }) => recordApp(options, id, firmware.bootCount, credential, outcome),
+    onVisit: (id, end, purpose) => {
+      // A phone that was answered is in the log by what it was answered.
+      if (purpose === "access" && end === "finished") return;
       log.add({
         device: id,
         kind: end === "finished" ? "synced" : "visit-failed",
@@ -277,6 +405,7 @@ function buildNetworked(device: SiteDevice, truth: WorldDevice, options: HouseOp
   const people = worldSite.site.credentials.flatMap(({ id, person }) =>
     person === undefined ? [] : [[id, person] as const],
   );
+  const journal = new EventJournal(join(stateFolder, `${device.id}.journal`));
   const firmware = new NetworkedDevice(
     {
       model: modelByName[device.model],
@@ -287,7 +416,9 @@ function buildNetworked(device: SiteDevice, truth: WorldDevice, options: HouseOp
     compiled.value,
     {
       flash: new FileFlash(join(stateFolder, device.id)),
-      journal: new EventJournal(join(stateFolder, `${device.id}.journal`)),
+      journal,
+      // A boot of its own stream: an id that comes twice would make commands of an earlier boot good again.
+      bootId: seededRandom(seed, `reader/${device.id}/boot-${journal.boot}`).bytes(16),
     },
     { unixMs: clock.nowMs(), monotonicMs: clock.monotonicMs() },
   );
@@ -303,6 +434,11 @@ function buildNetworked(device: SiteDevice, truth: WorldDevice, options: HouseOp
     jitter: () => jitter.next(),
     onChange,
     onTimeout: (id, outcome) => recordTimeout(log, id, firmware.journal.boot, outcome),
+    onPolicy: (id, came) => {
+      const failure = came.ok ? {} : { reason: came.fault.code };
+      log.add({ device: id, kind: came.ok ? "synced" : "visit-failed", ...failure });
+    },
+    onUnlock: (id, { state, reason }) => recordUnlock(log, id, firmware, state, reason),
     onLink: (id, { connected, error }) => {
       log.add({ device: id, kind: connected ? "online" : "offline", ...(error === undefined ? {} : { note: error }) });
     },

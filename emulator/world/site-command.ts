@@ -33,6 +33,8 @@ interface Flags {
 }
 
 async function runSite(file: string, flags: Flags): Promise<number> {
+  // Codes, daily keys and passwords of a whole house stand in the state folder: nobody else on this machine reads them.
+  process.umask(0o077);
   const read = readFlags(file, flags);
   if (!read.ok) return complain(read.fault.lines, EXIT_USAGE);
   const logger = pino({ name: "site" }, destination({ dest: 2, sync: true }));

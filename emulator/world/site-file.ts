@@ -6,6 +6,7 @@ import { z } from "zod";
 import { failed, ok, type Result } from "../../protocol/base/result.ts";
 import type { UnixSeconds } from "../../protocol/base/units.ts";
 import { modelByName, modelNames } from "../../protocol/firmware/models.ts";
+import type { CallOption } from "../../protocol/site/call-screen.ts";
 import { compileLockPolicy } from "../../protocol/site/compile-lock-policy.ts";
 import { asFault, type DocumentFault, type Finding, readYaml } from "../../protocol/site/document.ts";
 import { parseSiteWith } from "../../protocol/site/parse-site.ts";
@@ -36,7 +37,13 @@ export interface WorldPhone {
   readonly person: string;
   readonly model: string;
   readonly os: string;
-  readonly app: { readonly installed: boolean; readonly version?: string | undefined; readonly notifications: boolean };
+  readonly app: {
+    readonly installed: boolean;
+    readonly version?: string | undefined;
+    readonly notifications: boolean;
+    /** A fault of this phone alone: call-screen options that do not appear though they should (row 33). */
+    readonly hiddenOptions: readonly CallOption[];
+  };
   readonly doNotDisturb: boolean;
 }
 
@@ -83,6 +90,10 @@ const phoneSchema = z.strictObject({
       .regex(/^\d+(\.\d+){1,3}$/, "a version such as 5.4.0")
       .optional(),
     notifications: z.boolean().default(true),
+    hiddenOptions: z
+      .array(z.enum(["generate-doorcode"]))
+      .max(8)
+      .default([]),
   }),
   doNotDisturb: z.boolean().default(false),
 });

@@ -8,6 +8,7 @@ import type { Logger } from "pino";
 import { failed, ok, type Result } from "../../protocol/base/result.ts";
 import { type DeviceId, unixSeconds } from "../../protocol/base/units.ts";
 import type { DocumentFault } from "../../protocol/site/document.ts";
+import { Handsets } from "../people/handsets.ts";
 import { ResidentPhone } from "../people/resident-phone.ts";
 import { Visitor } from "../people/visitor.ts";
 import { type FakeBluez, startFakeBluez } from "../radio/fake-bluez.ts";
@@ -130,14 +131,24 @@ function assemble(options: SiteProcessOptions, { record, worldSite }: Prepared, 
   };
   const house = buildHouse(houseOptions);
   for (const lock of house.locks.values()) bluez.addPeripheral(lock.peripheral);
-  const phones = makePhones(options, worldSite, () => stream.send("people", null), stopping.signal);
   const pause = (ms: number) => pauseUntil(ms, stopping.signal);
+  const { signal } = stopping;
+  const handsets = new Handsets({ phones: worldSite.world.phones, cloudUrl, seed, clock: realClock, signal, pause });
+  const phones = makePhones(options, worldSite, handsets, () => stream.send("people", null), signal);
   const visitor = new Visitor({ seed, pause });
   const walls = new Walls(
     stateFolder,
     worldSite.site.panels.map(({ id }) => id),
   );
-  parts = { house, options: houseOptions, walls, phones, broughtUp: () => isUp };
+  parts = {
+    house,
+    options: houseOptions,
+    handsets,
+    cardKeys: (credential) => record.cardKey(credential),
+    walls,
+    phones,
+    broughtUp: () => isUp,
+  };
   const server = createWorldServer({
     ...parts,
     visitor,
@@ -179,15 +190,16 @@ function assemble(options: SiteProcessOptions, { record, worldSite }: Prepared, 
 }
 
 function makePhones(
-  { cloudUrl, seed, logger }: SiteProcessOptions,
+  { seed, logger }: SiteProcessOptions,
   { world }: HouseOptions["worldSite"],
+  handsets: Handsets,
   onChange: () => void,
   signal: AbortSignal,
 ): ReadonlyMap<string, ResidentPhone> {
   const phones = world.phones.map((phone) => {
     const resident = new ResidentPhone({
       phone,
-      cloudUrl,
+      account: handsets.accountOn(phone),
       random: seededRandom(seed, `phone/${phone.id}`),
       pause: (ms) => pauseUntil(ms, signal),
       onChange,

@@ -7,12 +7,10 @@ import { auditEntryToEvent } from "../../protocol/wire/audit-entry.ts";
 import type { LockHost } from "../device/lock-host.ts";
 import type { NetworkedHost } from "../device/networked-host.ts";
 import type { ResidentPhone } from "../people/resident-phone.ts";
-import { credentialsOf, type House, type HouseOptions } from "./house.ts";
+import { credentialsOf, type HouseOptions, type InHouse } from "./house.ts";
 import type { Walls } from "./walls.ts";
 
-export interface SnapshotParts {
-  readonly house: House;
-  readonly options: HouseOptions;
+export interface SnapshotParts extends InHouse {
   readonly walls: Walls;
   readonly phones: ReadonlyMap<string, ResidentPhone>;
   readonly broughtUp: () => boolean;
@@ -96,6 +94,8 @@ function lockPart(host: LockHost, { clock }: HouseOptions) {
   const reading = firmware.clock(clock.monotonicMs());
   return {
     bolt: firmware.bolt,
+    /** Null on a lock without a second bolt. */
+    deadbolt: firmware.hardware.deadbolt === undefined ? null : deadboltState(firmware.hardware.deadbolt),
     holds: version === 0 ? null : { epoch, version, stale },
     logFirst: firmware.log?.first ?? null,
     logNext: firmware.log?.next ?? null,
@@ -111,11 +111,16 @@ function lockPart(host: LockHost, { clock }: HouseOptions) {
   };
 }
 
+function deadboltState({ extended }: { readonly extended: boolean }): "extended" | "retracted" {
+  return extended ? "extended" : "retracted";
+}
+
 function networkedPart(host: NetworkedHost) {
-  const { journal } = host.firmware;
+  const { journal, holds } = host.firmware;
   return {
     bolt: host.firmware.relay,
-    holds: null,
+    /** Null: the policy that it was installed with. */
+    holds: holds.version === 0 ? null : { epoch: holds.epoch, version: holds.version, stale: false },
     logFirst: journal.through + 1,
     logNext: journal.next,
     bootCount: journal.boot,
@@ -135,7 +140,7 @@ function panelSnapshot({ walls, options }: SnapshotParts, panel: { id: string; n
   };
 }
 
-function personSnapshot({ options, phones }: SnapshotParts, id: string) {
+function personSnapshot({ options, phones, handsets }: SnapshotParts, id: string) {
   const { site, world } = options.worldSite;
   const person = site.people.find((each) => each.id === id);
   const phone = world.phones.find((each) => each.person === id);
@@ -153,6 +158,8 @@ function personSnapshot({ options, phones }: SnapshotParts, id: string) {
     })),
     /** Doors this person has a key to by the site file; what a lock still believes is another matter. */
     doors: site.doors.filter((door) => hasKey(site, id, door.id, now)).map((door) => door.id),
+    /** Phones on which this person is signed in to the app, their own or another. */
+    signedInOn: handsets.phonesOf(id),
     phone:
       phone === undefined
         ? null

@@ -9,7 +9,17 @@ export interface WorldLine {
   readonly number: number;
   readonly at: UnixMs;
   readonly device: DeviceId;
-  readonly kind: "granted" | "denied" | "synced" | "visit-failed" | "online" | "offline" | "sticker" | "scan" | "call";
+  readonly kind:
+    | "granted"
+    | "denied"
+    | "synced"
+    | "visit-failed"
+    | "online"
+    | "offline"
+    | "sticker"
+    | "scan"
+    | "call"
+    | "door";
   /** Who did it, where the world knows; the visitor has no id. */
   readonly who?: string;
   readonly with?: string;

@@ -12,9 +12,16 @@ import type { LocalDay, UnixSeconds } from "../base/units.ts";
 import { type DailySlot, dailyCode, daySlots, usedSlotName } from "../doorcode/daily-code.ts";
 import type { Attempt, LockState } from "./attempt.ts";
 import { civilDay, civilSeconds, closingHoliday, isHoliday, offsetAt, scheduleCovers } from "./calendar.ts";
-import { type CredentialKind, type CredentialState, isKeypadKind } from "./credential-kind.ts";
+import type { CredentialKind, CredentialState } from "./credential-kind.ts";
+import { leaseClassOf } from "./lease.ts";
 import { entryTag, presentationLookup } from "./lookup.ts";
-import type { Grant, KeypadRules, LeaseClass, PolicyCredential, PolicyHoliday } from "./policy.ts";
+import {
+  comparePolicyOrder,
+  type Grant,
+  type KeypadRules,
+  type PolicyCredential,
+  type PolicyHoliday,
+} from "./policy.ts";
 import { credentialById, credentialByLookup, type IndexedPolicy } from "./policy-index.ts";
 import { type CheckName, checkNames, type DenialReason, denialReasons, type WarningCode } from "./reasons.ts";
 
@@ -381,10 +388,7 @@ function warningsOf(
     warnings.push(code);
   };
   const { newer, clock } = state;
-  const isNewer =
-    newer !== undefined &&
-    (newer.epoch > policy.epoch || (newer.epoch === policy.epoch && newer.version > policy.version));
-  if (isNewer) {
+  if (newer !== undefined && comparePolicyOrder(newer, policy) > 0) {
     if (granted && credential !== undefined && newer.revokedIds.has(credential.id)) warn("REVOKED_NOT_SYNCED");
     warn("POLICY_STALE");
   }
@@ -402,12 +406,6 @@ function warningsOf(
 
 function endsSoon(until: UnixSeconds, { atLeast }: Moment): boolean {
   return until > atLeast && until - atLeast <= licenceWarningSeconds;
-}
-
-function leaseClassOf(kind: CredentialKind): LeaseClass | undefined {
-  if (kind === "app-key") return "app";
-  if (kind === "keycard") return "keycard";
-  return isKeypadKind(kind) ? "code" : undefined;
 }
 
 function emptyTrial(): Trial {

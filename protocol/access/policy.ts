@@ -160,14 +160,14 @@ export const policyLimits = {
 /** How far a policy's zone table reaches beyond its making. */
 export const zoneYears = 8;
 
-export type PolicyFault =
-  | CborFault
-  /** Sound in shape, but not in sense or not in the one form: `path` and what was expected there. */
-  | { readonly code: "policy-rule"; readonly path: string; readonly expected: string };
+export type PolicyFault = CborFault | PolicyRuleFault;
+
+/** Sound in shape, but not in sense or not in the one form: `path` and what was expected there. */
+export type PolicyRuleFault = { readonly code: "policy-rule"; readonly path: string; readonly expected: string };
 
 /** The one encoding of a policy: deterministic CBOR, same policy, same bytes. Source: SPEC P1. */
 export function encodePolicy(policy: LockPolicy): Uint8Array {
-  const fault = ruleFault(policy);
+  const fault = policyRuleFault(policy);
   assert(fault === undefined, `a policy to encode is sound (${fault?.path}: ${fault?.expected})`);
   return policyMessage.encode(policy);
 }
@@ -176,7 +176,7 @@ export function encodePolicy(policy: LockPolicy): Uint8Array {
 export function decodePolicy(bytes: Uint8Array): Result<LockPolicy, PolicyFault> {
   const read = policyMessage.decode(bytes, { bytesMax: policyLimits.bytes, depthMax: 8 });
   if (!read.ok) return read;
-  const fault = ruleFault(read.value);
+  const fault = policyRuleFault(read.value);
   return fault === undefined ? read : failed(fault);
 }
 
@@ -185,18 +185,11 @@ export function policyRoot(bytes: Uint8Array): Uint8Array {
   return sha256(bytes);
 }
 
-/** (epoch, version) order: negative when left is older, 0 when the same, positive when newer. */
-export function comparePolicyOrder(
-  left: { readonly epoch: number; readonly version: number },
-  right: { readonly epoch: number; readonly version: number },
-): number {
-  return left.epoch === right.epoch ? left.version - right.version : left.epoch - right.epoch;
-}
-
-type RuleFault = { readonly code: "policy-rule"; readonly path: string; readonly expected: string };
-
-/** What the shape cannot say: order, references, one form. */
-function ruleFault(policy: LockPolicy): RuleFault | undefined {
+/**
+ * What a policy whose parts are in shape may still break: order, references, one form. Undefined: it is sound, and
+ * `encodePolicy` takes it. Source: SPEC P2.
+ */
+export function policyRuleFault(policy: LockPolicy): PolicyRuleFault | undefined {
   return (
     zoneFault(policy.zone) ??
     firstFault(policy.schedules, "schedules", scheduleFault) ??
@@ -207,11 +200,19 @@ function ruleFault(policy: LockPolicy): RuleFault | undefined {
   );
 }
 
+/** (epoch, version) order: negative when left is older, 0 when the same, positive when newer. */
+export function comparePolicyOrder(
+  left: { readonly epoch: number; readonly version: number },
+  right: { readonly epoch: number; readonly version: number },
+): number {
+  return left.epoch === right.epoch ? left.version - right.version : left.epoch - right.epoch;
+}
+
 function firstFault<Item>(
   items: readonly Item[],
   name: string,
-  judge: (item: Item, path: string) => RuleFault | undefined,
-): RuleFault | undefined {
+  judge: (item: Item, path: string) => PolicyRuleFault | undefined,
+): PolicyRuleFault | undefined {
   for (const [index, item] of items.entries()) {
     const fault = judge(item, `${name}[${index}]`);
     if (fault !== undefined) return fault;
@@ -219,7 +220,7 @@ function firstFault<Item>(
   return undefined;
 }
 
-function zoneFault(zone: ZoneTable): RuleFault | undefined {
+function zoneFault(zone: ZoneTable): PolicyRuleFault | undefined {
   if (zone.from >= zone.until) return rule("zone.until", "an end after its beginning");
   let previous: number = zone.from;
   for (const [index, { at }] of zone.transitions.entries()) {
@@ -231,16 +232,16 @@ function zoneFault(zone: ZoneTable): RuleFault | undefined {
   return undefined;
 }
 
-function scheduleFault({ weekly, dated }: PolicySchedule, path: string): RuleFault | undefined {
+function scheduleFault({ weekly, dated }: PolicySchedule, path: string): PolicyRuleFault | undefined {
   return rangesFault(weekly, `${path}.weekly`) ?? rangesFault(dated, `${path}.dated`);
 }
 
-function holidayFault({ fromDay, toDay, workingHours }: PolicyHoliday, path: string): RuleFault | undefined {
+function holidayFault({ fromDay, toDay, workingHours }: PolicyHoliday, path: string): PolicyRuleFault | undefined {
   if (fromDay > toDay) return rule(`${path}.toDay`, "a day not before its first");
   return rangesFault(workingHours, `${path}.workingHours`);
 }
 
-function rangesFault(ranges: readonly (readonly [number, number])[], path: string): RuleFault | undefined {
+function rangesFault(ranges: readonly (readonly [number, number])[], path: string): PolicyRuleFault | undefined {
   let previous = -1;
   for (const [index, [from, to]] of ranges.entries()) {
     if (from <= previous || to <= from) return rule(`${path}[${index}]`, "ascending ranges that do not touch");
@@ -249,7 +250,7 @@ function rangesFault(ranges: readonly (readonly [number, number])[], path: strin
   return undefined;
 }
 
-function grantsFault(grants: readonly Grant[], schedules: number, path: string): RuleFault | undefined {
+function grantsFault(grants: readonly Grant[], schedules: number, path: string): PolicyRuleFault | undefined {
   for (const [index, { schedule, from, until }] of grants.entries()) {
     if (schedule !== undefined && schedule >= schedules) {
       return rule(`${path}[${index}].schedule`, "the index of a schedule");
@@ -261,7 +262,7 @@ function grantsFault(grants: readonly Grant[], schedules: number, path: string):
   return undefined;
 }
 
-function credentialsFault({ credentials, rights }: LockPolicy): RuleFault | undefined {
+function credentialsFault({ credentials, rights }: LockPolicy): PolicyRuleFault | undefined {
   let previous = "";
   for (const [index, credential] of credentials.entries()) {
     const path = `credentials[${index}]`;
@@ -276,12 +277,12 @@ function credentialsFault({ credentials, rights }: LockPolicy): RuleFault | unde
   return undefined;
 }
 
-function licenceFault({ licence }: LockPolicy): RuleFault | undefined {
+function licenceFault({ licence }: LockPolicy): PolicyRuleFault | undefined {
   if (licence?.kind !== "dated" || licence.from < licence.until) return undefined;
   return rule("licence.until", "an end after its beginning");
 }
 
-function rule(path: string, expected: string): RuleFault {
+function rule(path: string, expected: string): PolicyRuleFault {
   return { code: "policy-rule", path, expected };
 }
 
@@ -319,7 +320,8 @@ const kindSet = cborParsed<number, readonly CredentialKind[]>(
   (kinds) => credentialKinds.reduce((bits, kind, index) => bits | (kinds.includes(kind) ? 1 << index : 0), 0),
 );
 
-const kindChoice = cborChoice({
+/** The numbers of the kinds and states on the wire, here and in deltas. */
+export const kindNumbers = {
   "app-key": 0,
   "permanent-doorcode": 1,
   "daily-doorcode": 2,
@@ -331,15 +333,15 @@ const kindChoice = cborChoice({
   face: 8,
   "licence-plate": 9,
   "temp-key": 10,
-} satisfies Record<CredentialKind, number>);
+} as const satisfies Record<CredentialKind, number>;
 
-const stateChoice = cborChoice({
+export const stateNumbers = {
   active: 0,
   disabled: 1,
   lost: 2,
   stolen: 3,
   revoked: 4,
-} satisfies Record<CredentialState, number>);
+} as const satisfies Record<CredentialState, number>;
 
 const keypadRecord = cborRecord({
   dailyDigits: field(1, cborInt(4, 7)),
@@ -370,68 +372,76 @@ const zoneRecord = cborRecord({
   ),
 });
 
+const leaseRecord = cborRecord({
+  app: optional(1, instant),
+  code: optional(2, instant),
+  keycard: optional(3, instant),
+});
+
+const scheduleRecord = cborRecord({
+  id: field(1, id),
+  weekly: field(2, ranges(cborUint(10_080), policyLimits.windows)),
+  dated: field(3, ranges(instant, policyLimits.windows)),
+});
+
+const holidayRecord = cborRecord({
+  id: field(1, id),
+  fromDay: field(2, day),
+  toDay: field(3, day),
+  workingHours: field(4, ranges(cborUint(1_440), policyLimits.windows)),
+});
+
+const grantList = cborArray(
+  cborRecord({
+    schedule: optional(1, cborUint(policyLimits.schedules - 1)),
+    observesHolidays: field(2, cborBoolean),
+    from: optional(3, instant),
+    until: optional(4, instant),
+  }),
+  policyLimits.grants,
+);
+
+/** The codecs of a policy's parts, for whoever sends less than a whole policy. */
+export const policyParts = {
+  id,
+  deviceId,
+  instant,
+  epoch: cborUint(u32Max),
+  version: cborUint(u32Max),
+  kindSet,
+  keypad: keypadRecord,
+  licence: licenceUnion,
+  leaseEnd: leaseRecord,
+  zone: zoneRecord,
+  schedule: scheduleRecord,
+  holiday: holidayRecord,
+  grants: grantList,
+} as const;
+
 const policyMessage: CborMessage<LockPolicy> = cborRecord({
   siteId: field(1, id),
   deviceId: field(2, deviceId),
   doorId: field(3, id),
-  epoch: field(4, cborUint(u32Max)),
-  version: field(5, cborUint(u32Max)),
+  epoch: field(4, policyParts.epoch),
+  version: field(5, policyParts.version),
   issuedAt: field(6, instant),
   model: field(7, id),
   takes: field(8, kindSet),
   keypad: field(9, keypadRecord),
   licence: optional(10, licenceUnion),
   doorAssigned: field(11, cborBoolean),
-  leaseEnd: field(
-    12,
-    cborRecord({ app: optional(1, instant), code: optional(2, instant), keycard: optional(3, instant) }),
-  ),
+  leaseEnd: field(12, leaseRecord),
   zone: field(13, zoneRecord),
-  schedules: field(
-    14,
-    cborArray(
-      cborRecord({
-        id: field(1, id),
-        weekly: field(2, ranges(cborUint(10_080), policyLimits.windows)),
-        dated: field(3, ranges(instant, policyLimits.windows)),
-      }),
-      policyLimits.schedules,
-    ),
-  ),
-  holidays: field(
-    15,
-    cborArray(
-      cborRecord({
-        id: field(1, id),
-        fromDay: field(2, day),
-        toDay: field(3, day),
-        workingHours: field(4, ranges(cborUint(1_440), policyLimits.windows)),
-      }),
-      policyLimits.holidays,
-    ),
-  ),
-  rights: field(
-    16,
-    cborArray(
-      cborArray(
-        cborRecord({
-          schedule: optional(1, cborUint(policyLimits.schedules - 1)),
-          observesHolidays: field(2, cborBoolean),
-          from: optional(3, instant),
-          until: optional(4, instant),
-        }),
-        policyLimits.grants,
-      ),
-      policyLimits.rights,
-    ),
-  ),
+  schedules: field(14, cborArray(scheduleRecord, policyLimits.schedules)),
+  holidays: field(15, cborArray(holidayRecord, policyLimits.holidays)),
+  rights: field(16, cborArray(grantList, policyLimits.rights)),
   credentials: field(
     17,
     cborArray(
       cborRecord({
         id: field(1, id),
-        kind: field(2, kindChoice),
-        state: field(3, stateChoice),
+        kind: field(2, cborChoice(kindNumbers)),
+        state: field(3, cborChoice(stateNumbers)),
         assigned: field(4, cborBoolean),
         rights: field(5, cborUint(policyLimits.rights - 1)),
         keypadLookup: optional(6, cborBytes(lookupBytes)),

@@ -4,7 +4,8 @@
  * Two policies of one device are compared, the one that the lock is known to hold and the newest signed one. The comparison needs
  * no clock but the newer policy's own time: what ended before it was made is over.
  */
-import { equalBytes } from "../base/bytes.ts";
+import { bytesToHex, equalBytes, utf8 } from "../base/bytes.ts";
+import { sha256 } from "../crypto.ts";
 import type { Grant, LockPolicy, PolicyCredential } from "./policy.ts";
 
 /**
@@ -14,12 +15,27 @@ import type { Grant, LockPolicy, PolicyCredential } from "./policy.ts";
 export function revokedBetween(held: LockPolicy, newest: LockPolicy): readonly string[] {
   const newestById = new Map(newest.credentials.map((credential) => [credential.id, credential]));
   return held.credentials
-    .filter((credential) => mayOpen(held, credential))
+    .filter((credential) => mayOpen(held, credential) && endOf(credential) > newest.issuedAt)
     .filter((credential) => {
       const now = newestById.get(credential.id);
       return now === undefined || !mayOpen(newest, now) || isNarrower(held, credential, newest, now);
     })
     .map(({ id }) => id);
+}
+
+/**
+ * What a policy lets one credential do, as 8 bytes that are the same while nothing of it changes: for telling whether something that
+ * was taken away has been given back. Undefined for a credential that the policy does not have or that opens nothing.
+ */
+export function credentialWays(policy: LockPolicy, id: string): Uint8Array | undefined {
+  const credential = policy.credentials.find((each) => each.id === id);
+  if (credential === undefined || !mayOpen(policy, credential)) return undefined;
+  const { rights, ...rest } = credential;
+  const grants = (policy.rights[rights] ?? []).map((grant) => grantText(policy, grant));
+  const fields = Object.entries(rest).map(([name, value]) =>
+    JSON.stringify([name, value instanceof Uint8Array ? bytesToHex(value) : value]),
+  );
+  return sha256(utf8(JSON.stringify([fields.sort(), grants]))).subarray(0, waysBytes);
 }
 
 function mayOpen(policy: LockPolicy, credential: PolicyCredential): boolean {
@@ -58,3 +74,5 @@ function grantText(policy: LockPolicy, { schedule, observesHolidays, from, until
     until,
   ]);
 }
+
+const waysBytes = 8;

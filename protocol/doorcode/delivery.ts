@@ -41,7 +41,7 @@ export function openDelivery(
   now: UnixSeconds,
 ): Result<DeliveryRecord, DeliveryFault> {
   const { channel, recipient, slot, issuerId, doorId } = request;
-  if (!addressPattern[channel].test(recipient) || recipient.length > recipientCharactersMax) {
+  if (!isRecipient(channel, recipient)) {
     return failed({ code: "not-an-address", channel, length: recipient.length });
   }
   const { localDay, mode } = slot;
@@ -57,6 +57,19 @@ export function openDelivery(
     state: "queued",
     changedAt: now,
   });
+}
+
+/** Whether a message could go there; asked before a slot is given out, so that a slip of the finger uses up none. */
+export function isRecipient(channel: DeliveryChannel, recipient: string): boolean {
+  return addressPattern[channel].test(recipient) && recipient.length <= recipientCharactersMax;
+}
+
+/** What whoever sent a code needs to know of it. */
+export type DeliveryStatus = "pending" | "delivered" | "bounced";
+
+export function deliveryStatus(state: DeliveryState): DeliveryStatus {
+  if (state === "delivered") return "delivered";
+  return state === "failed" ? "bounced" : "pending";
 }
 
 /** Moves on: queued -> sent -> delivered; to failed from both. Faults: state-not-next. */

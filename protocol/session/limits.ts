@@ -6,7 +6,8 @@ export type SessionLimits = {
   readonly messageBytes: number;
   /** How far beyond the contiguous bytes a receiver takes bytes, and so how far ahead a sender goes (SPEC S10). */
   readonly windowBytes: number;
-  /** Data frames on their way at once, at first and at least; and at most, on a link that proves to hold them. */
+  /** Data frames on their way at once: before anything is known of the link; at least; and at most, on a link that proves to hold them. */
+  readonly windowFramesFirst: number;
   readonly windowFrames: number;
   readonly windowFramesMax: number;
   /** A frame is taken for lost when more than this many frames sent after it have arrived. */
@@ -38,6 +39,8 @@ export const sessionLimits: SessionLimits = {
   windowBytes: 65_536,
   // 32 keep a link busy that takes up to 12 frames in a connection event (a round trip is two events, and up to 8 frames
   // wait to be acknowledged), which is what phones and gateways really do. 128 are for 35 in an event of 50 ms at 2M PHY.
+  // The first flight may fill a fast link at once. On a slow one it queues once, and a queue of the same bytes costs no time.
+  windowFramesFirst: 96,
   windowFrames: 32,
   windowFramesMax: 128,
   // Several ATT channels (EATT) delivered frames up to 8 places late (reference measurement on BlueZ 5.66).

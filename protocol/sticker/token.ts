@@ -10,9 +10,9 @@
  * that moves to another address keeps its tokens; a payload of another host is foreign by comparison.
  */
 import { concatBytes, equalBytes, utf8 } from "../base/bytes.ts";
+import { bytesToCrockford, crockfordToBytes, foldCrockford } from "../base/crockford.ts";
 import { assert, failed, ok, type Result } from "../base/result.ts";
 import { hmacSha256 } from "../crypto.ts";
-import { bytesToCrockford, crockfordToBytes, foldCrockford } from "./crockford.ts";
 
 /** What a token says. `panelNumber` 0..65535, `epoch` 1..65535, `mac` ten bytes. */
 export type StickerToken = {

@@ -2,6 +2,7 @@
  * The authority's side of a door sync, as pure functions: its keys, what it signs for a lock, and how it checks what a lock
  * says of itself. Gateways and phones only carry these bytes. Source: SPEC O1-O7, Y7; PROTOCOL parts 1, 4, 5.
  */
+import { appCertificateSecondsMax } from "../access/decide.ts";
 import { equalBytes, utf8 } from "../base/bytes.ts";
 import type { CborFault } from "../base/cbor.ts";
 import { assert, failed, type Result } from "../base/result.ts";
@@ -9,6 +10,8 @@ import type { UnixSeconds } from "../base/units.ts";
 import { ed25519PublicKey, hkdfSha256, hmacSha256, sha256, signTyped, x25519, x25519PublicKey } from "../crypto.ts";
 import { auditChainNext } from "../wire/audit-entry.ts";
 import {
+  type AppCertificate,
+  appCertificate,
   BUNDLE_LIMIT_BYTES,
   type CourierCertificate,
   courierCertificate,
@@ -45,6 +48,12 @@ export interface PairingKeys {
   readonly entryTag: Uint8Array;
   /** Under which permanent codes are stored on this lock. */
   readonly codeHash: Uint8Array;
+  /** Seals bundles for this lock. */
+  readonly bundle: Uint8Array;
+  /** Seals audit batches for the authority. */
+  readonly audit: Uint8Array;
+  /** Seals the daily keys of the lock's door. */
+  readonly dailyKeys: Uint8Array;
 }
 
 /** Derives the role keys from one 32-byte seed. */
@@ -83,11 +92,25 @@ export function derivePairingKeys(
   const shared = x25519(ownStaticPrivateKey, otherStaticPublicKey);
   if (shared === undefined) return undefined;
   const derive = (use: string) => hkdfSha256(shared, pairingId, utf8(`doorlink/1/pairing/${use}`), 32);
-  return { report: derive("report"), entryTag: derive("entry-tag"), codeHash: derive("code-hash") };
+  return {
+    report: derive("report"),
+    entryTag: derive("entry-tag"),
+    codeHash: derive("code-hash"),
+    bundle: derive("bundle"),
+    audit: derive("audit"),
+    dailyKeys: derive("daily-keys"),
+  };
 }
 
 export function issueCourierCertificate(keys: AuthorityKeys, certificate: CourierCertificate): SignedBlob {
   return sign(keys.courier, signedTypes.courier, courierCertificate.encode(certificate));
+}
+
+/** Certifies a phone for at most 72 hours, so that a password reset bites at locks that nobody visits too. Source: SPEC Y10. */
+export function issueAppCertificate(keys: AuthorityKeys, certificate: AppCertificate): SignedBlob {
+  const seconds = certificate.notAfter - certificate.issuedAt;
+  assert(seconds > 0 && seconds <= appCertificateSecondsMax, "an app certificate lives at most 72 hours");
+  return sign(keys.courier, signedTypes.app, appCertificate.encode(certificate));
 }
 
 /**

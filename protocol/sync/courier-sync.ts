@@ -7,6 +7,7 @@
  * caller says that they are on its disk. The machine never calls back and holds no clock; deadlines are the session's and
  * the caller's. Source: SPEC Y1-Y9; PROTOCOL parts 3-5.
  */
+import { comparePolicyOrder } from "../access/policy.ts";
 import { assert } from "../base/result.ts";
 import { PAGE_BYTES, type SignedBlob } from "../wire/signed-objects.ts";
 import {
@@ -163,7 +164,7 @@ export class CourierSync {
   #isNewer(policy: { readonly epoch: number; readonly version: number }): boolean {
     const held = this.#hello;
     assert(held !== undefined, "the lock has said hello");
-    return policy.epoch > held.epoch || (policy.epoch === held.epoch && policy.version > held.version);
+    return comparePolicyOrder(policy, held) > 0;
   }
 
   #sendPages(offset: number): void {

@@ -10,7 +10,7 @@
  *
  * Source: SPEC Y1-Y9; PROTOCOL parts 3-5.
  */
-import { decodePolicy } from "../access/policy.ts";
+import { comparePolicyOrder, decodePolicy } from "../access/policy.ts";
 import { concatBytes, equalBytes } from "../base/bytes.ts";
 import { assert } from "../base/result.ts";
 import { type MonotonicMs, type UnixMs, type UnixSeconds, unixMs } from "../base/units.ts";
@@ -58,7 +58,13 @@ export interface LockFacts {
   readonly policy: { readonly epoch: number; readonly version: number; readonly root: Uint8Array };
   /** A bundle begun in an earlier session: whole pages only, in order from the first. */
   readonly staged?: { readonly manifestHash: Uint8Array; readonly bytes: Uint8Array };
-  readonly log: { readonly first: number; readonly next: number; readonly chainHead: Uint8Array };
+  /** `first`: the oldest entry that is neither released nor lost, `next` when there is none; `headBefore`: the chain head before it. */
+  readonly log: {
+    readonly first: number;
+    readonly next: number;
+    readonly headBefore: Uint8Array;
+    readonly chainHead: Uint8Array;
+  };
   readonly clock: {
     readonly quality: "set" | "lower-bound" | "unset";
     /** What the clock shows; absent when unset. */
@@ -134,6 +140,10 @@ export class LockSync {
         return this.#wait("read-log", { kind: "read-log", from: message.from, limitEntries: LOG_ANSWER_ENTRIES });
       case "finish":
         return this.#finish(facts);
+      case "app-greet":
+      case "access-request":
+        // SPEC Y14: who was greeted as a courier only carries; being let in is for apps.
+        return this.#refuse(message.kind, "not-an-app");
     }
   }
 
@@ -225,11 +235,10 @@ export class LockSync {
       return this.#refuse("manifest", "malformed-message");
     }
     if (!equalBytes(manifest.pairingId, this.#pairing.pairingId)) return this.#refuse("manifest", "wrong-pairing");
-    const { epoch, version } = facts.policy;
-    const newer = manifest.epoch > epoch || (manifest.epoch === epoch && manifest.to > version);
-    if (!newer) return this.#refuse("manifest", "rollback");
+    const offered = { epoch: manifest.epoch, version: manifest.to };
+    if (comparePolicyOrder(offered, facts.policy) <= 0) return this.#refuse("manifest", "rollback");
     if (judgedSeconds(facts) > manifest.notAfter) return this.#refuse("manifest", "expired");
-    // Deltas come with issue 4's op log; until then only a snapshot stands on something every lock has: nothing.
+    // A delta would need what it stands on; a snapshot stands on what every lock has: nothing.
     if (manifest.from !== 0) return this.#refuse("manifest", "unknown-base");
     const manifestHash = sha256(blob.bytes);
     const resumes = facts.staged !== undefined && equalBytes(facts.staged.manifestHash, manifestHash);
@@ -296,6 +305,8 @@ export class LockSync {
       logNext: facts.log.next,
       chainHead: facts.log.chainHead,
       nonce: this.#nonce,
+      logFirst: facts.log.first,
+      headBefore: facts.log.headBefore,
     });
     this.#answer({ kind: "report", report, mac: macReport(this.#pairing.reportKey, report) });
     this.#ended = true;

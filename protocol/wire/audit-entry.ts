@@ -39,7 +39,7 @@ const reason: CborCodec<ReasonCode> = cborParsed(
   (code) => code,
 );
 
-const warning: CborCodec<WarningCode> = cborParsed(
+export const warningCodec: CborCodec<WarningCode> = cborParsed(
   "a warning code",
   cborText(48),
   (text) => warningCodes.find((code) => code === text),
@@ -60,6 +60,7 @@ export const auditEntry = cborRecord({
       "clock-set": 4,
       boot: 5,
       "log-gap": 6,
+      door: 7,
     }),
   ),
   person: optional(6, cborText(32)),
@@ -67,9 +68,12 @@ export const auditEntry = cborRecord({
   credentialType: optional(8, cborText(32)),
   reason: optional(9, reason),
   failedChecks: optional(10, cborArray(reason, 8)),
-  warnings: optional(11, cborArray(warning, 8)),
+  warnings: optional(11, cborArray(warningCodec, 8)),
   entryTag: optional(12, cborBytes(4)),
-  /** `policy-committed`: versions; `clock-set`: Unix milliseconds; `log-gap`: first and last sequence that is lost. */
+  /**
+   * `policy-committed`: versions; `clock-set`: Unix milliseconds; `log-gap`: first and last sequence that is lost;
+   * `door`: 0 closed, 1 open.
+   */
   before: optional(13, cborInt(-(2 ** 50), 2 ** 50)),
   after: optional(14, cborInt(-(2 ** 50), 2 ** 50)),
 });

@@ -1,7 +1,7 @@
 /**
  * The objects that the authority signs for locks and the lock MACs for the authority, as bytes. A courier carries them
  * as they are: `SignedBlob` keeps the very bytes that the signature covers. Each has its own signed type, so that one
- * can never pass for another. Source: SPEC O1-O7; PROTOCOL parts 1, 3, 4, 5.
+ * can never pass for another. Source: SPEC O1-O7, Y10, Y12; PROTOCOL parts 1, 3, 4, 5.
  */
 import {
   type CborTypeOf,
@@ -28,6 +28,9 @@ export const signedTypes = {
   policy: "doorlink/1/policy",
   time: "doorlink/1/time",
   release: "doorlink/1/release",
+  unlock: "doorlink/1/unlock",
+  app: "doorlink/1/app",
+  access: "doorlink/1/access",
 } as const satisfies Record<string, SignedType>;
 
 const uint32Max = 0xffffffff;
@@ -45,6 +48,32 @@ export const courierCertificate = cborRecord({
   notAfter: field(5, unixSecondsField),
 });
 export type CourierCertificate = CborTypeOf<typeof courierCertificate>;
+
+/**
+ * SPEC Y10: a phone that may ask for access as one app credential, until `notAfter`. The phone proves `staticPublicKey`
+ * (X25519) by the session and signs each access request with the key of `signingPublicKey` (Ed25519). An empty list of locks
+ * means every lock of the authority; what the credential opens stands in the lock's policy, not here.
+ */
+export const appCertificate = cborRecord({
+  staticPublicKey: field(1, cborBytes(32)),
+  signingPublicKey: field(2, cborBytes(32)),
+  credential: field(3, cborText(32)),
+  locks: field(4, cborArray(pairingId, 64)),
+  issuedAt: field(5, unixSecondsField),
+  notAfter: field(6, unixSecondsField),
+});
+export type AppCertificate = CborTypeOf<typeof appCertificate>;
+
+/** Bytes of the challenge that a lock gives an app. */
+export const CHALLENGE_BYTES = 16;
+
+/** SPEC Y12: what a phone signs to be let in once: this lock, its challenge, and this very session. */
+export const accessProof = cborRecord({
+  pairingId: field(1, pairingId),
+  challenge: field(2, cborBytes(CHALLENGE_BYTES)),
+  handshakeHash: field(3, hash),
+});
+export type AccessProof = CborTypeOf<typeof accessProof>;
 
 /** Bytes of the bundle in one page; the last may be shorter. Half a flash erase block of common lock controllers. */
 export const PAGE_BYTES = 2048;
@@ -93,5 +122,9 @@ export const lockReport = cborRecord({
   logNext: field(8, cborUint(uint32Max)),
   chainHead: field(9, hash),
   nonce: field(10, cborBytes(16)),
+  /** The oldest entry that the lock keeps for the authority; `logNext` when there is none. What came before is released or lost. */
+  logFirst: field(11, cborUint(uint32Max)),
+  /** The chain head after the entry before `logFirst`. */
+  headBefore: field(12, hash),
 });
 export type LockReport = CborTypeOf<typeof lockReport>;

@@ -1,14 +1,18 @@
 /**
- * The messages of a door sync, inside the secure session: what a courier says to a lock and what the lock answers.
- * One request at a time; pages alone follow each other without an answer until the last. Source: SPEC Y1-Y9.
+ * The messages inside the secure session: what a courier or a phone says to a lock and what the lock answers. A courier syncs,
+ * a phone asks to be let in; the first message says which of the two it is. One request at a time; pages alone follow each
+ * other without an answer until the last. Source: SPEC Y1-Y14.
  */
+import { type DenialReason, denialReasons } from "../access/reasons.ts";
 import {
+  type CborCodec,
   type CborTypeOf,
   cborArray,
   cborBoolean,
   cborBytes,
   cborBytesUpTo,
   cborChoice,
+  cborParsed,
   cborRecord,
   cborText,
   cborUint,
@@ -18,15 +22,23 @@ import {
   variant,
 } from "../base/cbor-record.ts";
 import type { UnixMs } from "../base/units.ts";
-import { AUDIT_ENTRY_LIMIT_BYTES } from "./audit-entry.ts";
-import { BUNDLE_LIMIT_BYTES, PAGE_BYTES } from "./signed-objects.ts";
+import { AUDIT_ENTRY_LIMIT_BYTES, warningCodec } from "./audit-entry.ts";
+import { BUNDLE_LIMIT_BYTES, CHALLENGE_BYTES, PAGE_BYTES } from "./signed-objects.ts";
 
 const uint32Max = 0xffffffff;
 const signature = cborBytes(64);
 const unixMsField = cborUint<UnixMs>(2 ** 50);
+const denialReason: CborCodec<DenialReason> = cborParsed(
+  "a reason of a denial",
+  cborText(48),
+  (text) => denialReasons.find((code) => code === text),
+  (code) => code,
+);
 
 /** Most audit entries in one answer: with the largest entries it stays under the session's message limit. */
 export const LOG_ANSWER_ENTRIES = 64;
+/** Most reasons, and most warnings, in the answer to an access request: as many as a log entry takes. */
+export const RESULT_CHECKS_LIMIT = 8;
 /** Largest manifest: 128 page hashes and its header. */
 export const MANIFEST_LIMIT_BYTES = 4096;
 
@@ -44,10 +56,12 @@ export const courierMessage = cborUnion({
   release: variant(5, cborRecord({ release: field(1, cborBytesUpTo(128)), signature: field(2, signature) })),
   "read-log": variant(6, cborRecord({ from: field(1, cborUint(uint32Max)) })),
   finish: variant(7, cborRecord({})),
+  "app-greet": variant(8, cborRecord({ certificate: field(1, cborBytesUpTo(2048)), signature: field(2, signature) })),
+  "access-request": variant(9, cborRecord({ signature: field(1, signature) })),
 });
 export type CourierMessage = CborTypeOf<typeof courierMessage>;
 
-/** Why a lock does not do what it was asked. Closed list; each is checked in the order of SPEC Y3-Y6. */
+/** Why a lock does not do what it was asked. Closed list; each is checked in the order of SPEC Y3-Y6, Y11-Y14. */
 export const refusalNumbers = {
   "malformed-message": 1,
   "unexpected-message": 2,
@@ -65,6 +79,7 @@ export const refusalNumbers = {
   "round-trip-too-long": 14,
   "chain-mismatch": 15,
   "storage-failed": 16,
+  "not-an-app": 17,
 } as const;
 export type Refusal = keyof typeof refusalNumbers;
 
@@ -76,6 +91,8 @@ export const requestNumbers = {
   release: 5,
   "read-log": 6,
   finish: 7,
+  "app-greet": 8,
+  "access-request": 9,
 } as const;
 
 export const lockMessage = cborUnion({
@@ -132,6 +149,17 @@ export const lockMessage = cborUnion({
   refused: variant(
     8,
     cborRecord({ request: field(1, cborChoice(requestNumbers)), refusal: field(2, cborChoice(refusalNumbers)) }),
+  ),
+  challenge: variant(9, cborRecord({ challenge: field(1, cborBytes(CHALLENGE_BYTES)) })),
+  /** `reason` is the first of `failedChecks` in the documented order; a grant has neither. */
+  "access-result": variant(
+    10,
+    cborRecord({
+      granted: field(1, cborBoolean),
+      reason: optional(2, denialReason),
+      failedChecks: field(3, cborArray(denialReason, RESULT_CHECKS_LIMIT)),
+      warnings: field(4, cborArray(warningCodec, RESULT_CHECKS_LIMIT)),
+    }),
   ),
 });
 export type LockMessage = CborTypeOf<typeof lockMessage>;

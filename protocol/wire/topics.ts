@@ -1,7 +1,8 @@
 /**
  * MQTT topics: `dl/1/<site>/<device>/<channel>[/<name>]`, the same on a site's broker and upstream.
  * The device part names the party that the message is about; a command names the party that must carry it out
- * (a device, a gateway, or `authority`), a result the party that gave the command's answer is meant for.
+ * (a device, a gateway, or `authority`). A result goes under the id of the one below the authority in the exchange: the gateway that
+ * asked the authority something, the device that carried out the authority's command.
  * Source: SPEC T1-T3; PROTOCOL part 2.
  */
 import { type DeviceId, parseDeviceId } from "../base/units.ts";

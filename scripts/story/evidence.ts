@@ -38,6 +38,7 @@ export const deviceLog = z.looseObject({
       kind: z.string(),
       person: z.string().optional(),
       reason: z.string().optional(),
+      credential: z.string().optional(),
       credentialType: z.string().optional(),
     }),
   ),
@@ -61,6 +62,7 @@ export const recordEvents = z.looseObject({
 export const recordSummary = z.looseObject({
   events: z.number(),
   duplicates: z.number(),
+  redelivered: z.number(),
   gaps: z.number(),
   devices: z.array(z.looseObject({ device: z.string(), events: z.number() })),
 });

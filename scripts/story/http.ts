@@ -16,6 +16,13 @@ export function sendBytes(url: string, contentType: string, bytes: Uint8Array): 
   return answerOf("POST", url, { headers: { "content-type": contentType }, body: new Uint8Array(bytes) });
 }
 
+/** The body of an answer as it came. Throws as `request` does. */
+export async function fetchBytes(url: string): Promise<Uint8Array> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(REQUEST_LIMIT_MS) });
+  if (!response.ok) throw new Error(`GET ${url} answered ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
 /** Looks again and again until `look` gives something. Throws with `what` after `limitMs`, with the last failed look as cause. */
 export async function waitFor<Found>(
   what: string,

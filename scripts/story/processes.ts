@@ -50,7 +50,13 @@ export async function startProcess(
       throw new Error(`${name} ended with exit code ${code} instead of starting: ${await lastLines(logPath)}`);
     }),
     deadline(READY_LIMIT_MS, `${name} was not ready within ${READY_LIMIT_MS / 1000} s`, cancelDeadline.signal),
-  ]).finally(() => cancelDeadline.abort());
+  ])
+    .catch((error: unknown) => {
+      // Nobody gets a handle on it any more, and it would keep this process alive.
+      child.kill("SIGKILL");
+      throw error;
+    })
+    .finally(() => cancelDeadline.abort());
   const stop = async (): Promise<number | null> => {
     child.kill("SIGTERM");
     const timer = setTimeout(() => child.kill("SIGKILL"), STOP_LIMIT_MS);

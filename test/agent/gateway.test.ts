@@ -5,7 +5,10 @@ import type { RunVisit } from "../../agent/ports/visit.ts";
 import { bytesToBase64, utf8 } from "../../protocol/base/bytes.ts";
 import type { DeviceId } from "../../protocol/base/units.ts";
 import { auditEntry } from "../../protocol/wire/audit-entry.ts";
+import { standardsOf } from "../../protocol/wire/messages/event.ts";
 import {
+  deviceDesired,
+  deviceReported,
   gatewayDesired,
   gatewayId,
   lockDesired,
@@ -24,6 +27,19 @@ const revokedAt = Math.floor(Date.UTC(2026, 10, 20, 7, 30) / 1000);
 const bobRevoked = { version: 2, revocations: [{ person: "bob", since: revokedAt, version: 2 }] };
 
 describe("door syncs", () => {
+  // Found by the sync world (seed 5): the loop chose the same lock again and again, and the certificate was never read.
+  it("a lock that is heard before the certificate came waits for it, and starves nothing", async () => {
+    const world = await startGateway();
+    world.upstream.say(`dl/1/${site}/${gatewayId}/desired`, gatewayDesired({ certified: false }));
+    world.upstream.say(`dl/1/${site}/${lockId}/desired`, lockDesired({ version: 1 }));
+    world.radio.sightings = [sighting()];
+    await world.clock.advance(5_000);
+    expect(world.visits).toEqual([]);
+    world.upstream.say(`dl/1/${site}/${gatewayId}/desired`, gatewayDesired({ revision: 2 }));
+    await world.clock.advance(60_000);
+    expect(world.visits.length).toBeGreaterThan(0);
+  });
+
   it("row 59: a lock without internet is visited by the gateway, a device with its own network is not", async () => {
     const world = await startGateway();
     await tellSite(world);
@@ -124,6 +140,58 @@ describe("door syncs", () => {
     const world = await startGateway();
     await tellSite(world, bobRevoked);
     expect(world.gateway.exposures()).toMatchObject([{ person: "bob", holds: null }]);
+  });
+
+  it("row 61: [G3] says who is exposed at a networked device, while it is away and until it says itself that it knows", async () => {
+    const panelId = "panel-r20" as DeviceId;
+    const world = await startGateway({ automatic: false });
+    await tellSite(world);
+    const told = deviceDesired({ ...bobRevoked, device: panelId });
+    world.upstream.say(`dl/1/${site}/${panelId}/desired`, told);
+    await world.clock.advance(0);
+    expect(world.gateway.exposures()).toMatchObject([{ device: panelId, person: "bob", holds: null }]);
+    const says = (version: number) =>
+      world.gateway.intake.take(panelId, "reported", utf8(JSON.stringify(deviceReported(panelId, version))));
+    await says(1);
+    const exposed = { device: panelId, person: "bob", since: revokedAt, holds: { epoch: 1, version: 1 } };
+    expect(world.gateway.exposures()).toEqual([exposed]);
+    expect(world.upstream.latest(`${gatewayId}/reported`)).toMatchObject({ exposures: [exposed] });
+    await says(2);
+    expect(world.gateway.exposures()).toEqual([]);
+    expect(world.upstream.latest(`${gatewayId}/reported`)).toMatchObject({ exposures: [] });
+    expect(world.upstream.latest(`${panelId}/reported`)).toEqual(deviceReported(panelId, 2));
+  });
+
+  it("[M14] a device's word that names a courier is no device's word: dropped by name", async () => {
+    const panelId = "panel-r20" as DeviceId;
+    const world = await startGateway({ automatic: false });
+    await tellSite(world);
+    const said = { ...deviceReported(panelId, 2), courier: gatewayId };
+    await world.gateway.intake.take(panelId, "reported", utf8(JSON.stringify(said)));
+    expect(world.gateway.intake.refused()).toEqual({ "payload-bad-shape": 1 });
+    expect(world.table.words(panelId).reported).toBeNull();
+  });
+
+  it("[G9] hands a networked device its policy on as it came, also after a restart without a link, and to nobody else", async () => {
+    const world = await startGateway({ automatic: false });
+    const topic = `dl/1/${site}/panel-r20/desired`;
+    const told = deviceDesired({ version: 2, device: "panel-r20" });
+    // Before the site is known there is nobody to hand it to.
+    world.upstream.say(topic, told);
+    await world.clock.advance(0);
+    expect(world.broker.orders("panel-r20")).toEqual([]);
+    await tellSite(world);
+    expect(world.broker.orders("panel-r20")).toEqual([JSON.stringify(told)]);
+    world.upstream.say(topic, deviceDesired({ version: 1, device: "panel-r20" }));
+    world.upstream.say(`dl/1/${site}/stranger-r29/desired`, deviceDesired({ version: 9, device: "stranger-r29" }));
+    world.upstream.say(`dl/1/${site}/panel-r20/desired`, deviceDesired({ version: 9, device: "lobby-link" }));
+    await world.clock.advance(0);
+    expect(world.broker.orders("panel-r20")).toEqual([JSON.stringify(told)]);
+    expect(world.broker.orders("stranger-r29")).toEqual([]);
+    expect(world.broker.orders(lockId)).toEqual([]);
+    await world.gateway.stop();
+    const again = await startGateway({ up: false, store: world.store, clock: world.clock });
+    expect(again.broker.orders("panel-r20")).toEqual([JSON.stringify(told)]);
   });
 
   it("[G4] the lock's entries are on disk as events, with its own bytes, before the lock is told", async () => {
@@ -320,7 +388,29 @@ describe("panels on the site's own broker", () => {
     await world.gateway.intake.take(panelId, "birth", utf8(JSON.stringify(birth("320.30.12.15"))));
     await world.gateway.intake.take(panelId, "event", batch({ ...denial, reason: "OUT_OF_SCHEDULE" }));
     await world.clock.advance(0);
-    expect(world.upstream.latest("panel-r20/event")?.["events"]).toEqual([{ ...denial, reason: "OUT_OF_SCHEDULE" }]);
+    const reason = "OUT_OF_SCHEDULE";
+    const standards = standardsOf(reason);
+    expect(world.upstream.latest("panel-r20/event")?.["events"]).toEqual([{ ...denial, reason, standards }]);
+  });
+
+  it("[M13] the gateway adds the standards' codes from the reason, and carries on none that a device wrote", async () => {
+    const world = await startGateway();
+    await tellSite(world);
+    const invented = { bacnet: { code: 1, lossy: false } };
+    const granted = { ...denial, sequence: 2, kind: "access-granted", standards: invented };
+    await world.gateway.intake.take(
+      panelId,
+      "event",
+      batch({ ...denial, reason: "CREDENTIAL_UNKNOWN", standards: invented }),
+    );
+    await world.gateway.intake.take(panelId, "event", batch(granted));
+    await world.clock.advance(0);
+    const events = world.upstream.messages("panel-r20/event").flatMap((message) => message["events"]);
+    expect(events).toMatchObject([
+      { standards: { bacnet: { code: 129, lossy: false }, matter: { code: { operationError: 1 } } } },
+      {},
+    ]);
+    expect(events[1]).not.toHaveProperty("standards");
   });
 
   it("[G6] the device's last will makes it offline, with when it was last heard", async () => {

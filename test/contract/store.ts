@@ -13,6 +13,11 @@ export interface StoreUnderTest {
 const lock = "lock-c1" as DeviceId;
 const panel = "panel-r29" as DeviceId;
 
+/** An event's body as the gateway keeps it. */
+function said(kind: string, more: object = {}): string {
+  return JSON.stringify({ boot: 1, sequence: 1, at: { unixSeconds: null, quality: "unset" }, kind, ...more });
+}
+
 export function describeStore(name: string, open: () => Promise<StoreUnderTest>): void {
   describe(`store contract: ${name}`, () => {
     let under: StoreUnderTest;
@@ -23,13 +28,18 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
     });
     afterEach(() => under.discard());
 
-    it("[B6] keeps each name once, whatever is sent again", async () => {
-      expect(await store.appendEvents(append({ sequences: [1, 2, 3] }))).toMatchObject({ stored: 3, duplicates: 0 });
-      const again = append({ sequences: [2, 3, 4], body: "another text under an old name" });
-      expect(await store.appendEvents(again)).toMatchObject({ stored: 1, duplicates: 2 });
+    it("[B6] keeps each name once, whatever is sent again, and counts what contradicts it", async () => {
+      const first = append({ sequences: [1, 2, 3], body: said("access-denied") });
+      expect(await store.appendEvents(first)).toMatchObject({ stored: 3, duplicates: 0, conflicting: 0 });
+      // A gateway that learned meanwhile what the firmware is says so the second time.
+      const known = { reasonAbsent: "not reported by this firmware" };
+      const again = append({ sequences: [2, 3], body: said("access-denied", known) });
+      expect(await store.appendEvents(again)).toMatchObject({ stored: 0, duplicates: 2, conflicting: 0 });
+      const other = append({ sequences: [2, 3, 4], body: said("access-granted") });
+      expect(await store.appendEvents(other)).toMatchObject({ stored: 1, duplicates: 2, conflicting: 2 });
       const kept = await store.readEvents(lock, -1, 10);
       expect(kept.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4]);
-      expect(kept[1]?.body).toBe("event 2");
+      expect(kept[1]?.body).toBe(said("access-denied"));
     });
 
     it("takes the same sequence under another boot for another name", async () => {

@@ -12,7 +12,7 @@ import { EventJournal } from "../../emulator/device/event-journal.ts";
 import { MqttLink } from "../../emulator/device/mqtt-link.ts";
 import { realClock } from "../../emulator/world/clock.ts";
 import type { DeviceId } from "../../protocol/base/units.ts";
-import { gatewayDesired, gatewayId, panel, site } from "../world/gateway-builder.ts";
+import { gatewayDesired, gatewayId, panel, panelPassword, site } from "../world/gateway-builder.ts";
 import { type AgentProcess, freePort, runDoorlink, startAgent, waitFor } from "./agent-process.ts";
 
 const device = "panel-r20" as DeviceId;
@@ -170,7 +170,7 @@ function deviceLink(url: string): MqttLink {
     url,
     site,
     device,
-    password: null,
+    password: panelPassword,
     journal,
     clock: realClock,
     jitter: () => 0.5,
@@ -187,6 +187,9 @@ function deviceLink(url: string): MqttLink {
       lastSyncAt: null,
       at: Math.floor(Date.now() / 1000),
     }),
+    reported: () => undefined,
+    onDesired: () => undefined,
+    onUnlock: () => [],
     onChange: () => undefined,
   });
 }

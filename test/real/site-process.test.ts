@@ -108,6 +108,40 @@ describe("the process of an emulated site", () => {
     expect(response.status).toBe(415);
   });
 
+  it("row 63, row 66: a phone opens by a session over the air, a mechanical key without asking, a copied card not at all", async () => {
+    const attempt = (person: string, what: object) => post(`${house.siteUrl}/api/people/${person}/try`, what);
+    // No gateway has brought this lock a policy: it hears the phone out, knows nobody, and says so in its log.
+    const app = { device: "apartment-2a-lock", credential: "chloe-app" };
+    expect(await attempt("chloe-martin", app)).toMatchObject({ granted: false, reason: "CREDENTIAL_UNKNOWN" });
+    expect(await attempt("chloe-martin", { ...app, phone: "ben-phone" })).toEqual({ code: "not-signed-in-there" });
+    expect(await attempt("ella-novak", { device: "lobby-lock", credential: "chloe-app" })).toEqual({
+      code: "credential-not-theirs",
+    });
+    const key = { device: "apartment-2a-lock", credential: "chloe-key" };
+    expect(await attempt("chloe-martin", key)).toMatchObject({ granted: true, indicator: "none" });
+    expect(await attempt("chloe-martin", { ...key, device: "lobby-lock" })).toEqual({ code: "no-keyway" });
+    expect(await attempt("chloe-martin", { ...key, device: "roof-lock" })).toEqual({ code: "key-does-not-fit" });
+    const log = logSchema.parse(await (await fetch(`${house.siteUrl}/api/devices/apartment-2a-lock/log`)).json());
+    expect(log.events.map(({ kind }) => kind).slice(-2)).toEqual(["access-denied", "door"]);
+    const deadbolt = (lock: string) => post(`${house.siteUrl}/api/locks/${lock}/deadbolt`, { deadbolt: "extended" });
+    expect(await deadbolt("roof-lock")).toEqual({ device: "roof-lock", deadbolt: "extended" });
+    expect(await deadbolt("lobby-lock")).toEqual({ code: "no-deadbolt" });
+  });
+
+  it("row 73, row 77: somebody signs in on another phone, and out again; a password reset reaches every phone", async () => {
+    const app = (what: string, body: object) => post(`${house.siteUrl}/api/people/chloe-martin/${what}`, body);
+    const on = { phone: "ben-phone" };
+    expect(await app("sign-in", on)).toEqual({ person: "chloe-martin", signedInOn: ["ben-phone", "chloe-phone"] });
+    expect(await app("codes", on)).toEqual({ codes: [{ doors: ["apartment-2a"], code: "4815162" }] });
+    expect(await app("sign-out", on)).toEqual({ person: "chloe-martin", signedInOn: ["chloe-phone"] });
+    expect(await app("codes", on)).toEqual({ code: "phone-signed-out" });
+    await post(`${house.cloudUrl}/api/people/chloe-martin/password-reset`, {});
+    await until("the phone to hear of it", async () => {
+      const answered = z.object({ code: z.string().optional() }).parse(await app("codes", {}));
+      return answered.code === "phone-signed-out";
+    });
+  });
+
   it("ends within two seconds, and started again its locks are paired, their logs go on, their clocks lost power", async () => {
     await post(`${house.siteUrl}/api/people/ana-reyes/try`, { device: "lobby-lock" });
     const before = await world();

@@ -8,6 +8,7 @@ import type { RunVisit, VisitOptions, VisitOutcome } from "../../agent/ports/vis
 import { bytesToBase64 } from "../../protocol/base/bytes.ts";
 import type { DeviceId } from "../../protocol/base/units.ts";
 import { encodeAdvertisement } from "../../protocol/wire/advertisement.ts";
+import { makeDeviceLogin } from "../../protocol/wire/device-login.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { MemoryUpstream } from "./memory-upstream.ts";
 import { SteppedClock } from "./stepped-clock.ts";
@@ -15,6 +16,8 @@ import { SteppedClock } from "./stepped-clock.ts";
 export const site = "maple-court";
 export const gatewayId = "gateway-main" as DeviceId;
 export const lockId = "lock-c1" as DeviceId;
+/** Of every panel here. */
+export const panelPassword = "what enrolment gave the panel";
 export const lockAddress = "C0:FF:EE:00:00:01";
 
 export class MemoryBroker implements SiteBroker {
@@ -25,6 +28,11 @@ export class MemoryBroker implements SiteBroker {
 
   publish(topic: Parameters<SiteBroker["publish"]>[0], payload: string): void {
     this.sent.push({ device: topic.device, channel: topic.channel, payload });
+  }
+
+  /** The desired documents that went to a device. */
+  orders(device: string): readonly string[] {
+    return this.sent.filter((sent) => sent.device === device && sent.channel === "desired").map((sent) => sent.payload);
   }
 
   disconnect(device: DeviceId): void {
@@ -168,7 +176,9 @@ export function bleLock(options: { readonly id?: string; readonly address?: stri
 
 export function panel(options: { readonly id?: string; readonly model?: string } = {}) {
   const { id = "panel-r20", model = "R20" } = options;
-  return { id, model, network: "mqtt", door: "gate", doorName: "Gate" };
+  const { salt, hash } = makeDeviceLogin(new Uint8Array(16).fill(6), panelPassword);
+  const login = { salt: bytesToBase64(salt), hash: bytesToBase64(hash) };
+  return { id, model, network: "mqtt", door: "gate", doorName: "Gate", login };
 }
 
 export function twin() {
@@ -194,6 +204,19 @@ export function lockDesired(options: {
     release: null,
     revocations: revocations.map((revocation) => ({ epoch, ...revocation })),
   };
+}
+
+/** What a networked device is to hold, shaped as the wire wants it. */
+export function deviceDesired(options: Parameters<typeof lockDesired>[0]) {
+  const { release: _none, ...shared } = lockDesired({ device: "panel-r20", ...options });
+  return { ...shared, kind: "device" };
+}
+
+/** What a networked device says it holds; whether the MAC is right is its authority's business. */
+export function deviceReported(device: string, version: number) {
+  const policy = { epoch: 1, version };
+  const words = { clock: "set", logNext: 4, report: base64Of(80, 1), mac: base64Of(32, 8), at: 1_795_000_000 };
+  return { v: 1, device, policy, ...words };
 }
 
 /** A visit that went through, with the lock holding `version`. */

@@ -12,6 +12,7 @@ import {
   StoreError,
 } from "../../agent/ports/store.ts";
 import { addRange, type Coverage, countAbove, highest } from "../../agent/store/coverage.ts";
+import { isSameEvent } from "../../agent/store/event-body.ts";
 import type { DeviceId } from "../../protocol/base/units.ts";
 
 export class MemoryStore implements Store {
@@ -29,9 +30,12 @@ export class MemoryStore implements Store {
     this.#eventsByDevice.set(batch.device, events);
     let coverage = this.#coverageByDevice.get(batch.device) ?? [];
     let stored = 0;
+    let conflicting = 0;
     for (const event of batch.events) {
       const name = `${event.boot}/${event.sequence}`;
-      if (!events.has(name)) {
+      const held = events.get(name);
+      if (held !== undefined && !isSameEvent(held.body, event.body)) conflicting += 1;
+      if (held === undefined) {
         events.set(name, { ...event, device: batch.device, receivedAtMs: batch.receivedAtMs });
         stored += 1;
       }
@@ -40,7 +44,7 @@ export class MemoryStore implements Store {
     }
     this.#coverageByDevice.set(batch.device, coverage);
     this.#put(batch.documents ?? []);
-    return { stored, duplicates: batch.events.length - stored, coverage };
+    return { stored, duplicates: batch.events.length - stored, conflicting, coverage };
   }
 
   async coverage(device: DeviceId): Promise<Coverage> {

@@ -56,6 +56,7 @@ export class TinyLock {
   };
   log: Uint8Array[] = [];
   logFirst = 0;
+  headBefore = auditChainStart(pairingId);
   failsToCommit = false;
   readonly actions: LockAction[] = [];
 
@@ -78,7 +79,8 @@ export class TinyLock {
       log: {
         first: this.logFirst,
         next: this.logFirst + this.log.length,
-        chainHead: this.log.reduce(auditChainNext, auditChainStart(pairingId)),
+        headBefore: this.headBefore,
+        chainHead: this.log.reduce(auditChainNext, this.headBefore),
       },
       clock: this.clock,
       battery: { millivolts: 5_600, percent: 80 },
@@ -111,11 +113,12 @@ export class TinyLock {
       }
       case "free-log": {
         const freed = this.log.splice(0, action.through - this.logFirst + 1);
-        const fits = Buffer.compare(freed.reduce(auditChainNext, auditChainStart(pairingId)), action.chainHead) === 0;
-        if (!fits) {
+        const head = freed.reduce(auditChainNext, this.headBefore);
+        if (Buffer.compare(head, action.chainHead) !== 0) {
           this.log.unshift(...freed);
           return sync.logFreed({ refusal: "chain-mismatch" });
         }
+        this.headBefore = head;
         this.logFirst = action.through + 1;
         return sync.logFreed({ through: action.through });
       }

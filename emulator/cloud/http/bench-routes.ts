@@ -45,13 +45,25 @@ export function addBenchRoutes(server: FastifyInstance, parts: CloudParts): void
     if (input === undefined) return reply;
     const enrolled = authority.enrol(input.device);
     if (!enrolled.ok) return sendFault(reply, enrolled.fault);
-    const { mqttPassword, dailyKeys, keyEpoch, entryTagKey } = enrolled.value;
+    publishDesired();
+    const { mqttPassword, dailyKeys, keyEpoch, entryTagKey, pairingId, unlockKey, reportKey } = enrolled.value;
     return {
       mqttPassword,
       dailyKeys: dailyKeys.map(dailyKeyFields),
       keyEpoch,
       entryTagKey: bytesToBase64(entryTagKey),
+      pairingId: bytesToBase64(pairingId),
+      unlockKey: bytesToBase64(unlockKey),
+      reportKey: bytesToBase64(reportKey),
+      policyKey: bytesToBase64(enrolled.value.policyKey),
+      codeHashKey: bytesToBase64(enrolled.value.codeHashKey),
     };
+  });
+
+  /** What the desk's encoder writes on the cards that people carry. */
+  server.post("/bench/cards", async (_request, reply) => {
+    const cards = authority.cardKeys().map(({ credential, key }) => ({ credential, key: bytesToBase64(key) }));
+    return reply.header("cache-control", "no-store").send({ cards });
   });
 
   server.post("/bench/gateways", async (request, reply) => {
@@ -83,6 +95,12 @@ function addLinkRoutes(server: FastifyInstance, { broker, log }: CloudParts): vo
     if (!set.ok) return sendFault(reply, set.fault);
     log.info({ up: broker.linkIsUp }, "upstream link");
     return { up: broker.linkIsUp };
+  });
+  server.post("/world/receipts", async (request, reply) => {
+    const input = readInput(z.strictObject({ lost: z.boolean() }), request.body, reply);
+    if (input === undefined) return reply;
+    broker.loseReceipts(input.lost);
+    return { lost: broker.receiptsAreLost };
   });
 }
 

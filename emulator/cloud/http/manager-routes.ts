@@ -107,8 +107,14 @@ function addRecordRoutes(server: FastifyInstance, parts: CloudParts): void {
     const summary = record.summary();
     const devices = summary.devices.map((device) => {
       const chain = chains.state(device.device);
-      // The sequence up to which the chain met a head that the lock reported; null for a device that chains nothing.
-      return { ...device, chainChecked: chain?.through ?? null, chainBrokenAt: chain?.brokenAt ?? null };
+      return {
+        ...device,
+        // The sequence up to which the chain met a head that the lock reported; null for a device that chains nothing.
+        chainChecked: chain?.through ?? null,
+        chainBrokenAt: chain?.brokenAt ?? null,
+        // How many of those entries the lock had lost before a head could cover them.
+        chainUnchecked: chain?.unchecked ?? null,
+      };
     });
     return { ...summary, devices };
   });

@@ -100,6 +100,8 @@ function reasonText(call: Call): string {
     "no-code-in-time": `${call.residentName} answered but sent no doorcode.`,
     declined: `${call.residentName} did not send a doorcode.`,
     NO_ACTIVE_DEVICE: `No doorcode can be made for ${call.doorName}: it has no lock in service.`,
+    APP_TOO_OLD: `${call.residentName}'s app has to be updated before it can make a doorcode.`,
+    OPTION_NOT_SHOWN: `${call.residentName}'s app offered no doorcode. Please ask the property's management.`,
     NO_ACCESS: `${call.residentName} has no key to ${call.doorName}.`,
     SLOTS_EXHAUSTED: "All doorcodes of today are taken. Please ask the property's management.",
     NOT_ISSUED: "A doorcode could not be made. Please ask the property's management.",

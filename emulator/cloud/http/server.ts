@@ -1,13 +1,18 @@
 /**
  * The cloud's HTTP side: one server for the visitor's pages, the resident's app, the manager and the bench. No route opens a
- * door. Requests are logged by their route and status, never by their path or body: tokens, calls and codes stand in those.
+ * door but for somebody who proves that they may (`unlock-routes.ts`). Requests are logged by their route and status, never by their path or body: tokens, calls and codes stand in those.
  */
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { isLoopbackRequest } from "../../../protocol/wire/loopback-request.ts";
 import type { CloudParts } from "../cloud-parts.ts";
+import { addAccountRoutes, refuseSignedOut } from "./account-routes.ts";
 import { addAppRoutes } from "./app-routes.ts";
 import { addBenchRoutes } from "./bench-routes.ts";
+import { addCallRoutes } from "./call-routes.ts";
 import { addDirectoryRoutes } from "./directory-routes.ts";
+import { addDoorcodeRoutes } from "./doorcode-routes.ts";
 import { addManagerRoutes } from "./manager-routes.ts";
+import { addUnlockRoutes } from "./unlock-routes.ts";
 
 export function createHttpServer(parts: CloudParts): FastifyInstance {
   const server = fastify({
@@ -34,9 +39,10 @@ export function createHttpServer(parts: CloudParts): FastifyInstance {
   server.addHook("onRequest", async (request, reply) => {
     const route = request.routeOptions.url ?? "";
     if (!benchOnly.some((prefix) => route.startsWith(prefix))) return;
-    const foreign = request.headers["sec-fetch-site"] === "cross-site";
-    if (foreign || !isLoopback(request.socket.remoteAddress)) return reply.code(403).send({ code: "loopback-only" });
+    const local = isLoopbackRequest(request.headers) && isLoopback(request.socket.remoteAddress);
+    if (!local) return reply.code(403).send({ code: "loopback-only" });
   });
+  refuseSignedOut(server, parts);
   server.get("/healthz", async () => ({
     ok: true,
     site: parts.authority.site?.id ?? null,
@@ -46,6 +52,10 @@ export function createHttpServer(parts: CloudParts): FastifyInstance {
   addManagerRoutes(server, parts);
   addDirectoryRoutes(server, parts);
   addAppRoutes(server, parts);
+  addAccountRoutes(server, parts);
+  addCallRoutes(server, parts);
+  addDoorcodeRoutes(server, parts);
+  addUnlockRoutes(server, parts);
   return server;
 }
 
@@ -66,7 +76,7 @@ function isLoopback(address: string | undefined): boolean {
 
 /**
  * The emulator's manager and bench have no login. With a public URL the server also listens for phones on the local network;
- * these routes still answer this machine alone, and no foreign page in its browser.
+ * these routes still answer this machine alone (SPEC H1): no foreign page in its browser, and nothing through a proxy.
  */
 const benchOnly = ["/api/", "/bench/", "/world/"] as const;
 

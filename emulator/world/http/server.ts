@@ -10,9 +10,10 @@ import { fileURLToPath } from "node:url";
 import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import { z } from "zod";
 import { assert } from "../../../protocol/base/result.ts";
+import { isLoopbackRequest } from "../../../protocol/wire/loopback-request.ts";
 import { KEYPAD_KEYS, parseKeypadKey } from "../../device/keypad.ts";
 import type { Visitor } from "../../people/visitor.ts";
-import { pressKey, tryDevice, typeCode } from "../house.ts";
+import { pressKey, tryDevice, turnDeadbolt, typeCode } from "../house.ts";
 import { deviceLog, type SnapshotParts, worldSnapshot } from "../snapshot.ts";
 import type { EventStream } from "./event-stream.ts";
 import { addProxyRoutes, type Peers } from "./proxy.ts";
@@ -34,9 +35,10 @@ export function createWorldServer(parts: WorldHttpParts): FastifyInstance {
   });
   server.addContentTypeParser("image/png", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   server.addHook("onRequest", async (request, reply) => {
+    if (!isLoopbackRequest(request.headers)) return reply.code(403).send({ code: "loopback-only" });
     const type = request.headers["content-type"] ?? "";
     const plain = !type.startsWith("application/json") && !type.startsWith("image/png");
-    if (request.method === "POST" && plain) await reply.code(415).send({ code: "unsupported-media-type" });
+    if (request.method === "POST" && plain) return reply.code(415).send({ code: "unsupported-media-type" });
   });
   server.setNotFoundHandler((_request, reply) => reply.code(404).send({ code: "not-found" }));
   server.setErrorHandler((error, request, reply) => {
@@ -51,6 +53,7 @@ export function createWorldServer(parts: WorldHttpParts): FastifyInstance {
     if (!parts.stream.open(request, reply)) reply.code(503).send({ code: "too-many-listeners" });
   });
   addDeviceRoutes(server, parts);
+  addPhoneRoutes(server, parts);
   addPanelRoutes(server, parts);
   addVisitorRoutes(server, parts);
   addPageRoutes(server);
@@ -75,14 +78,48 @@ function addDeviceRoutes(server: FastifyInstance, parts: WorldHttpParts): void {
   server.post<IdParams>("/api/people/:id/try", async (request, reply) => {
     const input = readInput(trySchema, request.body, reply);
     if (input === undefined) return reply;
-    const tried = await tryDevice(parts, request.params.id, input.device, input.credential);
+    const tried = await tryDevice(parts, request.params.id, input);
     return tried.ok ? tried.value : sendFault(reply, tried.fault);
+  });
+  server.post<IdParams>("/api/locks/:id/deadbolt", async (request, reply) => {
+    const input = readInput(deadboltSchema, request.body, reply);
+    if (input === undefined) return reply;
+    const turned = turnDeadbolt(parts, request.params.id, input.deadbolt);
+    return turned.ok ? turned.value : sendFault(reply, turned.fault);
   });
   server.get<IdParams>("/api/devices/:id/log", async (request, reply) => {
     const events = deviceLog(parts, request.params.id);
     return events === undefined ? sendFault(reply, { code: "no-such-device" }) : { device: request.params.id, events };
   });
   server.get("/api/log", async () => ({ lines: options.log.latest() }));
+}
+
+/** What a person does with the app on a phone, their own or another. */
+function addPhoneRoutes(server: FastifyInstance, { handsets, stream, options }: WorldHttpParts): void {
+  const knows = (id: string) => options.worldSite.site.people.some((person) => person.id === id);
+  for (const [path, act] of [
+    ["/api/people/:id/sign-in", (person: string, phone: string) => handsets.signIn(person, phone)],
+    ["/api/people/:id/sign-out", (person: string, phone: string) => handsets.signOut(person, phone)],
+  ] as const) {
+    server.post<IdParams>(path, async (request, reply) => {
+      const input = readInput(phoneSchema, request.body, reply);
+      if (input === undefined) return reply;
+      if (!knows(request.params.id)) return sendFault(reply, { code: "no-such-person" });
+      const done = await act(request.params.id, input.phone);
+      stream.send("people", null);
+      return done.ok
+        ? { person: request.params.id, signedInOn: handsets.phonesOf(request.params.id) }
+        : sendFault(reply, done.fault);
+    });
+  }
+  server.post<IdParams>("/api/people/:id/codes", async (request, reply) => {
+    const input = readInput(phoneSchema.partial(), request.body, reply);
+    if (input === undefined) return reply;
+    const codes = await handsets.codes(request.params.id, input.phone);
+    // The phone's own screen: it must stay in no cache.
+    reply.header("cache-control", "no-store");
+    return codes.ok ? { codes: codes.value } : sendFault(reply, codes.fault);
+  });
 }
 
 function addPanelRoutes(server: FastifyInstance, { walls, options }: WorldHttpParts): void {
@@ -181,7 +218,14 @@ const keypadSchema = z.union([
   z.strictObject({ code: z.string().regex(/^[0-9]{1,64}$/, "1-64 digits") }),
   z.strictObject({ key: z.enum([...KEYPAD_KEYS]) }),
 ]);
-const trySchema = z.strictObject({ device: z.string(), credential: z.string().optional() });
+const trySchema = z.strictObject({
+  device: z.string(),
+  credential: z.string().optional(),
+  phone: z.string().optional(),
+  copied: z.boolean().optional(),
+});
+const deadboltSchema = z.strictObject({ deadbolt: z.enum(["extended", "retracted"]) });
+const phoneSchema = z.strictObject({ phone: z.string() });
 const scanSchema = z.strictObject({ panel: z.string(), sticker: z.int().min(0).optional() });
 const callSchema = z.strictObject({ panel: z.string(), resident: z.string() });
 

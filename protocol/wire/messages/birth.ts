@@ -1,7 +1,7 @@
 /** `birth` (retained): what a device is, said at each start. Source: SPEC M4; PROTOCOL part 2. */
 import { z } from "zod";
 import { versioned } from "../payload.ts";
-import { deviceId, text, uint32 } from "./fields.ts";
+import { bootFields, deviceId, text, uint32 } from "./fields.ts";
 
 export const birthSchema = versioned({
   device: deviceId,
@@ -9,6 +9,8 @@ export const birthSchema = versioned({
   /** The gateway that speaks for this device; absent when it speaks for itself. */
   via: deviceId.optional(),
   bootCount: uint32,
+  /** Networked devices that take unlock commands. */
+  boot: bootFields.optional(),
   serial: text(64).optional(),
   /** Null: the device did not say. */
   firmware: text(64).nullable(),

@@ -1,14 +1,16 @@
 /**
- * `command/<name>` and `result/<name>`: asked by id, answered by a result with the same id. Commands of this first run go
- * from a gateway to the authority and open nothing. A result moves accepted -> executing -> done | failed | refused | expired.
- * Source: SPEC M11; PROTOCOL parts 2 and 5.
+ * `command/<name>` and `result/<name>`: asked by id, answered by results with the same id. `time` goes from a gateway to the authority and
+ * opens nothing; `unlock` goes from the authority to a networked device, through its gateway, which can neither make nor alter
+ * one. Every command that there is stands in `commandsByName`. Source: SPEC M11, V1-V9; PROTOCOL parts 2 and 5.
  */
 import { z } from "zod";
+import { commandStates } from "../command-state.ts";
 import { versioned } from "../payload.ts";
+import { UNLOCK_COMMAND_LIMIT_BYTES } from "../unlock-command.ts";
 import { signedBlob } from "./desired.ts";
-import { base64Field, deviceId, text } from "./fields.ts";
+import { base64Field, deviceId, hexText, text } from "./fields.ts";
 
-export const resultStates = ["accepted", "executing", "done", "failed", "refused", "expired"] as const;
+export const resultStates = commandStates;
 
 /** `authority/command/time`: a lock asks, through its courier, what time it is. */
 export const timeCommandSchema = versioned({
@@ -28,3 +30,53 @@ export const timeResultSchema = versioned({
   reason: text(120).optional(),
 });
 export type TimeResult = z.output<typeof timeResultSchema>;
+
+/** Largest `command/unlock` or `result/unlock`: both are below 500 bytes. */
+export const UNLOCK_PAYLOAD_LIMIT_BYTES = 1024;
+
+/** `<device>/command/unlock`, never retained. What counts stands in `command`; the rest is for its way. */
+export const unlockCommandSchema = versioned({
+  /** The signed command's id, so that it can be answered by who cannot read the rest. */
+  id: hexText(16),
+  device: deviceId,
+  /** The gateway that is to forward it; the site's other gateways do nothing. */
+  via: deviceId,
+  command: signedBlob(UNLOCK_COMMAND_LIMIT_BYTES),
+});
+export type UnlockCommandMessage = z.output<typeof unlockCommandSchema>;
+
+/** Why an unlock was not carried out. The first seven are those of `verifyUnlock`. */
+export const unlockReasons = [
+  "bad-signature",
+  "malformed-command",
+  "wrong-device",
+  "wrong-boot",
+  "expired",
+  "too-far-ahead",
+  "replayed",
+  /** The device: it has no authority yet, or cannot remember more commands. */
+  "not-enrolled",
+  "too-many-commands",
+  /** It came out of a broker's memory and not from the authority now. */
+  "retained",
+  /** The gateway: the device is not on its broker, or is none that takes commands. */
+  "device-offline",
+  "not-a-networked-device",
+] as const;
+export type UnlockReason = (typeof unlockReasons)[number];
+
+/** `<device>/result/unlock`: from the device, or from its gateway about what it did not forward. */
+export const unlockResultSchema = versioned({
+  id: hexText(16),
+  device: deviceId,
+  state: z.enum(resultStates),
+  reason: z.enum(unlockReasons).optional(),
+});
+export type UnlockResult = z.output<typeof unlockResultSchema>;
+
+/** Every command, with the shapes of its messages. No other name is taken by anybody. */
+export const commandsByName = {
+  time: { command: timeCommandSchema, result: timeResultSchema },
+  unlock: { command: unlockCommandSchema, result: unlockResultSchema },
+} as const;
+export type CommandName = keyof typeof commandsByName;

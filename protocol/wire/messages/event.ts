@@ -4,9 +4,10 @@
  * PIN has a field here. Source: SPEC M5-M7; PROTOCOL parts 2 and 6.
  */
 import { z } from "zod";
-import { reasonCodes, warningCodes } from "../../access/reasons.ts";
+import { reasonToStandards } from "../../access/reason-standards.ts";
+import { type ReasonCode, reasonCodes, warningCodes } from "../../access/reasons.ts";
 import { versioned } from "../payload.ts";
-import { base64Field, clockQuality, deviceId, entityId, text, uint32, unixTime } from "./fields.ts";
+import { base64Field, clockQuality, deviceId, entityId, hexText, text, uint32, unixTime } from "./fields.ts";
 
 export const eventKinds = [
   "access-granted",
@@ -16,11 +17,50 @@ export const eventKinds = [
   "boot",
   "log-gap",
   "scan",
+  "door",
 ] as const;
 export type EventKind = (typeof eventKinds)[number];
 
-/** Most events in one message: 64 events of 500 bytes stay under 32 KiB, which small brokers still take. */
+/** Most events in one message: 64 events of 700 bytes stay under 48 KiB; a denial in three standards' words is about 600. */
 export const EVENT_BATCH_LIMIT = 64;
+
+/**
+ * A denial's reason in the words of three standards; what a standard has no word for is left out. Written by the gateway from
+ * `reason` alone, never by a device. SPEC D18, M13.
+ */
+export const standardsSchema = z.strictObject({
+  onvif: z
+    .strictObject({
+      code: z.union([
+        z.strictObject({ reason: text(32), detail: text(48).optional() }),
+        z.strictObject({ topic: text(48) }),
+      ]),
+      lossy: z.boolean(),
+    })
+    .optional(),
+  matter: z
+    .strictObject({
+      code: z.union([
+        z.strictObject({ operationError: z.number().int().min(0).max(255) }),
+        z.strictObject({ alarm: z.number().int().min(0).max(255) }),
+      ]),
+      lossy: z.boolean(),
+    })
+    .optional(),
+  bacnet: z.strictObject({ code: z.number().int().min(0).max(65_535), lossy: z.boolean() }).optional(),
+});
+export type EventStandards = z.output<typeof standardsSchema>;
+
+/** The standards' codes of a reason as they stand on an event; undefined where no standard has a word for it. */
+export function standardsOf(reason: ReasonCode): EventStandards | undefined {
+  const { onvif, matter, bacnet } = reasonToStandards(reason);
+  if (onvif === undefined && matter === undefined && bacnet === undefined) return undefined;
+  return {
+    ...(onvif === undefined ? {} : { onvif }),
+    ...(matter === undefined ? {} : { matter }),
+    ...(bacnet === undefined ? {} : { bacnet }),
+  };
+}
 
 export const eventSchema = z.strictObject({
   boot: uint32,
@@ -29,11 +69,15 @@ export const eventSchema = z.strictObject({
   kind: z.enum(eventKinds),
   person: entityId.optional(),
   credential: entityId.optional(),
+  /** One of the kinds of credential, or `remote`: an unlock command of the authority. */
   credentialType: text(32).optional(),
+  /** The unlock command that opened; the authority's record says whose it was. */
+  command: hexText(16).optional(),
   /** The primary reason of a denial; absent where the firmware reports none. */
   reason: z.enum(reasonCodes).optional(),
   /** Written by the gateway where the device's firmware is too old to report reasons: upstream never guesses. Row 89. */
   reasonAbsent: z.literal("not reported by this firmware").optional(),
+  standards: standardsSchema.optional(),
   /** All that failed, in the documented order. */
   failedChecks: z.array(z.enum(reasonCodes)).max(32).optional(),
   warnings: z.array(z.enum(warningCodes)).max(8).optional(),
@@ -46,7 +90,7 @@ export const eventSchema = z.strictObject({
     .optional(),
   /** The entry as the lock chained it, so that the authority can check the chain. */
   raw: base64Field(512).optional(),
-  /** Facts of `policy-committed`, `clock-set` and `log-gap`. */
+  /** Facts of `policy-committed`, `clock-set`, `log-gap` and `door` (0 closed, 1 open). */
   facts: z.record(text(32), z.number()).optional(),
 });
 export type DeviceEvent = z.output<typeof eventSchema>;

@@ -40,8 +40,23 @@ export function base64Field(limitBytes: number) {
     });
 }
 
+/** Exactly `bytes` bytes in lower-case hex; stays text. */
+export const hexText = (bytes: number) =>
+  z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`), `expected ${bytes} bytes in lower-case hex`);
+
 /** `set`: trusted; `lower-bound`: not before this; `unset`: unknown. SPEC M5; PROTOCOL part 5. */
 export const clockQuality = z.enum(["set", "lower-bound", "unset"]);
 export type ClockQuality = z.output<typeof clockQuality>;
+
+/**
+ * Which boot of the device this is and how long ago it began, in its own words: only the device and its authority can make `mac`.
+ * The authority needs it to sign an unlock command. SPEC V6.
+ */
+export const bootFields = z.strictObject({
+  id: hexText(16),
+  uptimeMs: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
+  mac: hexText(32),
+});
+export type BootFields = z.output<typeof bootFields>;
 
 export const text = (limit: number) => z.string().max(limit);

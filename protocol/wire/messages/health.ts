@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { versioned } from "../payload.ts";
-import { clockQuality, deviceId, text, uint32, unixTime } from "./fields.ts";
+import { bootFields, clockQuality, deviceId, text, uint32, unixTime } from "./fields.ts";
 
 export const firmwareVerdicts = [
   "ok",
@@ -30,6 +30,8 @@ export const healthSchema = versioned({
   clock: z.strictObject({ quality: clockQuality, driftMs: z.number().int().nullable(), at: unixTime }).nullable(),
   uptimeSeconds: z.number().int().min(0).nullable(),
   bootCount: uint32.nullable(),
+  /** Networked devices that take unlock commands. */
+  boot: bootFields.optional(),
   lastSyncAt: unixTime.nullable(),
   /** When the sender wrote this message. */
   at: unixTime,

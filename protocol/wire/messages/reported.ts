@@ -1,6 +1,6 @@
 /**
- * `reported` (retained): what a lock holds, in its own words. `report` and `mac` are the lock's own bytes (SPEC Y7), so
- * that a gateway cannot make them up; the fields beside them are their reading for people. Source: SPEC M10; PROTOCOL part 4.
+ * `reported` (retained): what a lock or a networked device holds, in its own words. `report` and `mac` are its own bytes (SPEC Y7, M14),
+ * so that a gateway cannot make them up; the fields beside them are their reading for people. Source: SPEC M10, M14; PROTOCOL part 4.
  */
 import { z } from "zod";
 import { versioned } from "../payload.ts";
@@ -13,9 +13,10 @@ export const reportedSchema = versioned({
   logNext: uint32,
   report: base64Field(512),
   mac: base64Field(32),
-  /** When the courier received it. */
+  /** When the courier received it, or by the clock of the device that said it itself. */
   at: unixTime,
-  courier: deviceId,
+  /** Who carried it away from a lock; absent: a networked device said it, and `report` is a policy report. */
+  courier: deviceId.optional(),
 });
 export type Reported = z.output<typeof reportedSchema>;
 

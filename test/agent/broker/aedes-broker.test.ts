@@ -6,9 +6,10 @@ import { openAedesBroker } from "../../../agent/broker/aedes-broker.ts";
 import { Intake } from "../../../agent/broker/intake.ts";
 import { DeviceTable } from "../../../agent/devices.ts";
 import { BrokerError, type SiteBroker } from "../../../agent/ports/site-broker.ts";
-import { utf8 } from "../../../protocol/base/bytes.ts";
+import { bytesToHex, utf8 } from "../../../protocol/base/bytes.ts";
 import type { DeviceId } from "../../../protocol/base/units.ts";
-import { gatewayDesired, gatewayId, memoryLog, panel, site } from "../../world/gateway-builder.ts";
+import type { UnlockResult } from "../../../protocol/wire/messages/command.ts";
+import { gatewayDesired, gatewayId, memoryLog, panel, panelPassword, site } from "../../world/gateway-builder.ts";
 import { MemoryStore } from "../../world/memory-store.ts";
 import { SteppedClock } from "../../world/stepped-clock.ts";
 
@@ -30,14 +31,17 @@ let store: MemoryStore;
 let intake: Intake;
 let broker: SiteBroker;
 let clients: MqttClient[];
+let results: UnlockResult[];
 let logged: { level: string; text: string }[];
 
 beforeEach(async () => {
   store = new MemoryStore();
   clients = [];
+  results = [];
   logged = [];
   const table = new DeviceTable(store, gatewayId);
-  const desired = gatewayDesired({ devices: [panel(), panel({ id: "panel-r29", model: "R29" })] });
+  const { login: _none, ...unenrolled } = panel({ id: "panel-new" });
+  const desired = gatewayDesired({ devices: [panel(), panel({ id: "panel-r29", model: "R29" }), unenrolled] });
   const taken = await table.takeDesired(gatewayId, utf8(JSON.stringify(desired)), new SteppedClock().nowMs());
   expect(taken.ok).toBe(true);
   intake = new Intake({
@@ -48,6 +52,7 @@ beforeEach(async () => {
     sendReceipt: (to, payload) => broker.publish({ site, device: to, channel: "receipt" }, payload),
     onStored: () => undefined,
     onWords: () => undefined,
+    onUnlockResult: (result) => results.push(result),
   });
   broker = await openAedesBroker({ site, port: 0 }, intake);
 });
@@ -64,6 +69,33 @@ describe("embedded broker", () => {
     await expect(connectDevice("lobby-link")).rejects.toThrow(/Not authorized/i);
     expect(broker.connected()).toEqual([device]);
     expect(intake.refused()).toEqual({ "not-admitted": 2 });
+  });
+
+  it("[B7] lets a device in by its own password alone, and none of which the authority gave no hash", async () => {
+    for (const password of ["", "master", `${panelPassword} `, bytesToHex(new Uint8Array(32))]) {
+      await expect(connectDevice(device, { password }), password).rejects.toThrow(/Not authorized/i);
+    }
+    await expect(connectBare(device)).rejects.toThrow(/Not authorized/i);
+    await expect(connectDevice("panel-new")).rejects.toThrow(/Not authorized/i);
+    expect(intake.refused()).toEqual({ "wrong-password": 6 });
+    // A stranger with the right name does not throw the real one off.
+    const real = await connectDevice(device);
+    await expect(connectDevice(device, { password: "guessed" })).rejects.toThrow(/Not authorized/i);
+    expect(real.connected).toBe(true);
+    expect(logged.some(({ text }) => text.includes(panelPassword) || text.includes("guessed"))).toBe(false);
+  });
+
+  it("[B6] an event under a name that another has is not taken, and counted as a contradiction, not as a double", async () => {
+    const client = await connectDevice(device);
+    await client.publishAsync(eventTopic, batch(1, 2), { qos: 1 });
+    await client.publishAsync(eventTopic, batch(1, 2), { qos: 1 });
+    expect(intake.conflicting()).toEqual({});
+    const other = batch(1, 2).replaceAll('"boot"}', '"access-granted"}');
+    await client.publishAsync(eventTopic, other, { qos: 1 });
+    expect(intake.conflicting()).toEqual({ [device]: 2 });
+    const kept = await store.readEvents(device, -1, 9);
+    expect(kept.map(({ body }) => JSON.parse(body).kind)).toEqual(["boot", "boot"]);
+    expect(logged.filter(({ text }) => text.includes("names that others have"))).toHaveLength(1);
   });
 
   it("[B3] an event is stored before it is acknowledged, and its receipt follows", async () => {
@@ -140,6 +172,93 @@ describe("embedded broker", () => {
     expect(intake.refused()["foreign-subscription"]).toBe(4);
   });
 
+  it("[G9] [B2] a device away hears its own order when it is back; nobody but the gateway can write one", async () => {
+    const order = (version: number): string => JSON.stringify({ version });
+    broker.publish({ site, device, channel: "desired" }, order(1));
+    for (const id of [device, "panel-r29" as DeviceId]) {
+      const forger = await connectDevice(id);
+      forger.publish(`dl/1/${site}/${device}/desired`, order(9), { qos: 1, retain: true });
+      await until(() => !forger.connected);
+    }
+    const heard: string[] = [];
+    const client = await connectDevice(device);
+    client.on("message", (_topic, payload, packet) => heard.push(`${packet.retain} ${payload.toString()}`));
+    await client.subscribeAsync(`dl/1/${site}/${device}/desired`, { qos: 1 });
+    broker.publish({ site, device, channel: "desired" }, order(2));
+    await until(() => heard.length === 2);
+    expect(heard).toEqual([`true ${order(1)}`, `false ${order(2)}`]);
+    const other = await connectDevice("panel-r29");
+    await expect(other.subscribeAsync(`dl/1/${site}/${device}/desired`)).rejects.toThrow();
+  });
+
+  it("[B2] what a device answers to an unlock command is taken under its own id, and no other answer", async () => {
+    const client = await connectDevice(device);
+    const result = { v: 1, id: "ab".repeat(16), device, state: "done" };
+    await client.publishAsync(`dl/1/${site}/${device}/result/unlock`, JSON.stringify(result), { qos: 1 });
+    expect(results).toEqual([result]);
+    await client.publishAsync(
+      `dl/1/${site}/${device}/result/unlock`,
+      JSON.stringify({ ...result, device: "panel-r29" }),
+      { qos: 1 },
+    );
+    expect(intake.refused()).toEqual({ "another-device": 1 });
+    for (const topic of [`dl/1/${site}/${device}/result/time`, `dl/1/${site}/panel-r29/result/unlock`]) {
+      const other = await connectDevice(device);
+      other.publish(topic, JSON.stringify(result), { qos: 1 });
+      await until(() => !other.connected);
+    }
+    expect(results).toHaveLength(1);
+  });
+
+  it("[V9] no device can publish a command, its own or another's: the connection ends and nothing arrives", async () => {
+    const heard: string[] = [];
+    const victim = await connectDevice("panel-r29");
+    victim.on("message", (topic) => heard.push(topic));
+    await victim.subscribeAsync(`dl/1/${site}/panel-r29/command/+`, { qos: 1 });
+    for (const topic of [
+      "panel-r29/command/unlock",
+      `${device}/command/unlock`,
+      "authority/command/time",
+      "panel-r29/command/open",
+    ]) {
+      for (const retain of [false, true]) {
+        const client = await connectDevice(device);
+        client.publish(`dl/1/${site}/${topic}`, "{}", { qos: 1, retain });
+        await until(() => !client.connected);
+      }
+    }
+    // The gateway's own command does arrive, and nothing came before it.
+    broker.publish({ site, device: "panel-r29" as DeviceId, channel: "command", name: "unlock" }, "{}");
+    await until(() => heard.length > 0);
+    expect(heard).toEqual([`dl/1/${site}/panel-r29/command/unlock`]);
+    expect(intake.refused()["foreign-topic"]).toBe(8);
+  });
+
+  it("[V9] a command for a device that is away is gone, also for one that left a session behind", async () => {
+    const filters = [`dl/1/${site}/${device}/command/+`, `dl/1/${site}/${device}/receipt`];
+    const command = { site, device, channel: "command", name: "unlock" } as const;
+    const first = await connectDevice(device, { clean: false });
+    await first.subscribeAsync(filters, { qos: 1 });
+    await first.endAsync();
+    await until(() => broker.connected().length === 0);
+    broker.publish(command, "late");
+    broker.publish({ site, device, channel: "receipt" }, "a receipt is kept");
+    const heard: string[] = [];
+    const again = mqtt.connect(`mqtt://127.0.0.1:${broker.port}`, {
+      clientId: device,
+      password: panelPassword,
+      username: device,
+      clean: false,
+      reconnectPeriod: 0,
+    });
+    clients.push(again);
+    again.on("message", (_topic, payload) => heard.push(payload.toString()));
+    await until(() => heard.length > 0);
+    broker.publish(command, "in time");
+    await until(() => heard.length > 1);
+    expect(heard).toEqual(["a receipt is kept", "in time"]);
+  });
+
   it("[B5] a packet that announces more than the limit ends that connection before its body is read", async () => {
     const other = await connectDevice("panel-r29");
     const socket = connectTcp(broker.port, "127.0.0.1");
@@ -173,7 +292,12 @@ describe("embedded broker", () => {
   });
 });
 
-async function connectDevice(clientId: string, options: IClientOptions = {}): Promise<MqttClient> {
+function connectDevice(clientId: string, options: IClientOptions = {}): Promise<MqttClient> {
+  return connectBare(clientId, { username: clientId, password: panelPassword, ...options });
+}
+
+/** Without user name and password, unless `options` has them. */
+async function connectBare(clientId: string, options: IClientOptions = {}): Promise<MqttClient> {
   const client = mqtt.connect(`mqtt://127.0.0.1:${broker.port}`, {
     clientId,
     clean: true,

@@ -78,6 +78,35 @@ describe("doorlink decide", () => {
     expect(out.trim().split("\n")).toHaveLength(1);
   });
 
+  it("[D19] prints the remedy in one line with its steps and that it was proved, and all of it as JSON", async () => {
+    const roof = { door: "roof", credential: "cara-pin", at: "2026-11-24T12:00:00-05:00", payment: "yes" };
+    const { out } = await run(runDecide, question(roof));
+    expect(out).toMatch(
+      /\n {2}remedy +Renew the door's licence\. \| with payment permission, Doors > Roof: renew the unsubscribed door \| User > Personnel > Cara Cole > \+Add to Existing Access Group: Residents\n/,
+    );
+    expect(out).toMatch(/\n {2}after it +proved on a copy: it opens; also a key to lobby, garage, gym\n/);
+    const asJson = JSON.parse((await run(runDecide, question({ ...roof, json: true }))).out);
+    expect(asJson.devices[0]).toMatchObject({
+      verdict: "denied",
+      remedies: [
+        { reason: "DOOR_LICENSE_EXPIRED", steps: [{ path: ["Doors", "Roof"] }] },
+        { reason: "NO_ACCESS_RIGHTS" },
+      ],
+      fix: { opens: true, changes: [{ kind: "license-door" }, { kind: "join-group", group: "residents" }] },
+    });
+  });
+
+  it("[D20] row 124: a door that stayed shut though all checks pass is unexplained, with exit code 1 and the evidence", async () => {
+    const shut = await run(runDecide, question({ stayedShut: true }));
+    expect([shut.code, shut.out.split("\n")[0]]).toEqual([1, "lobby-lock (C2)  unexplained"]);
+    const asJson = JSON.parse((await run(runDecide, question({ detail: "Invalid NFC", json: true }))).out);
+    expect(asJson.devices[0]).toMatchObject({
+      verdict: "unexplained",
+      evidence: { observed: { detail: "Invalid NFC" }, sendTo: [expect.any(String), "support@door.com"] },
+    });
+    expect((await run(runDecide, question({ payment: "maybe" }))).code).toBe(2);
+  });
+
   it("reads a file that others have added sections to", async () => {
     expect((await run(runDecide, question({ site: file("world.yaml") }))).code).toBe(0);
   });

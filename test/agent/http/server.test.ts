@@ -3,6 +3,7 @@ import { createApp, HttpError, openHttpServer } from "../../../agent/http/server
 import { exposureAnswer, logAnswer, panelsAnswer, statusView } from "../../../agent/http/views.ts";
 import { utf8 } from "../../../protocol/base/bytes.ts";
 import type { DeviceId } from "../../../protocol/base/units.ts";
+import { standardsOf } from "../../../protocol/wire/messages/event.ts";
 import {
   type GatewayWorld,
   type GatewayWorldOptions,
@@ -140,6 +141,7 @@ describe("HTTP API", () => {
     expect(entries.map(({ sequence }) => sequence)).toEqual([3, 2]);
     expect(entries[0]).toMatchObject({ device, doorName: "Gate", personName: "Bob Boone", reason: "OUT_OF_SCHEDULE" });
     expect(entries[0]).not.toHaveProperty("raw");
+    expect(entries[0]?.standards).toEqual(standardsOf("OUT_OF_SCHEDULE"));
     for (const limit of ["0", "1001", "x", "1;drop"]) {
       expect((await get(`/api/log?limit=${encodeURIComponent(limit)}`)).status).toBe(400);
     }

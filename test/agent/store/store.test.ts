@@ -5,6 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { StoreError } from "../../../agent/ports/store.ts";
 import { openSqliteStore } from "../../../agent/store/sqlite-store.ts";
+import { openDatabase } from "../../../agent/store/tables.ts";
 import { describeStore } from "../../contract/store.ts";
 import { MemoryStore } from "../../world/memory-store.ts";
 
@@ -25,6 +26,18 @@ describeStore("SQLite in a worker thread", async () => {
       await rm(folder, { recursive: true });
     },
   };
+});
+
+describe("SQLite store: what survives a power cut", () => {
+  // A process that is killed loses nothing either way, so only the database itself can say what a power cut would cost.
+  it("[G4] a commit waits for the disk: write-ahead log with synchronous FULL", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "doorlink-store-"));
+    const database = openDatabase(join(folder, "agent.db"));
+    expect(database.prepare("PRAGMA synchronous").get()).toEqual({ synchronous: 2 });
+    expect(database.prepare("PRAGMA journal_mode").get()).toEqual({ journal_mode: "wal" });
+    database.close();
+    await rm(folder, { recursive: true });
+  });
 });
 
 describe("SQLite store: what its files can do wrong", () => {

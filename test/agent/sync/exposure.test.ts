@@ -26,6 +26,14 @@ describe("exposure", () => {
     expect(findExposures([lock("lock-a", bob, cara)], () => ({ epoch: 1, version: 7 }))).toEqual([]);
   });
 
+  it("[G3] names somebody who lost several rights once, since the first that the lock has not confirmed", () => {
+    const again = { person: "bob", since: 300, version: 6 };
+    const at = (version: number) => findExposures([lock("lock-a", again, bob)], () => ({ epoch: 1, version }));
+    expect(at(4)).toMatchObject([{ person: "bob", since: 200 }]);
+    expect(at(5)).toMatchObject([{ person: "bob", since: 300 }]);
+    expect(at(6)).toEqual([]);
+  });
+
   it("[G3] orders by epoch before version", () => {
     const versions = [0, 1, 2];
     for (const left of versions.flatMap((epoch) => versions.map((version) => ({ epoch, version })))) {

@@ -21,6 +21,7 @@ function start(options: { readonly up?: boolean } = {}) {
     log: memoryLog(logged),
     backoff: { firstMs: 1_000, capMs: 30_000 },
     onDesired: async () => undefined,
+    onUnlock: () => undefined,
     onStoreError: (error) => {
       throw error;
     },
@@ -76,6 +77,7 @@ describe("link upstream", () => {
       `dl/1/${site}/+/desired`,
       `dl/1/${site}/+/receipt`,
       `dl/1/${site}/${gatewayId}/result/+`,
+      `dl/1/${site}/+/command/unlock`,
     ]);
   });
 

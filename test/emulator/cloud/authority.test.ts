@@ -2,17 +2,20 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { desiredOfLock, desiredOfPanel } from "../../../emulator/cloud/desired.ts";
+import { desiredOfGateway, desiredOfLock, desiredOfPanel } from "../../../emulator/cloud/desired.ts";
 import { issueDailyCode } from "../../../emulator/cloud/doorcodes.ts";
+import { exposureView } from "../../../emulator/cloud/exposure.ts";
+import { revocationsToSend } from "../../../emulator/cloud/pending-revocations.ts";
+import { permanentCodesAmong } from "../../../emulator/cloud/permanent-codes.ts";
 import { decodePolicy } from "../../../protocol/access/policy.ts";
-import { utf8 } from "../../../protocol/base/bytes.ts";
-import { unixSeconds } from "../../../protocol/base/units.ts";
+import { base64ToBytes, utf8 } from "../../../protocol/base/bytes.ts";
+import { unixMs, unixSeconds } from "../../../protocol/base/units.ts";
 import { verifyTyped } from "../../../protocol/crypto.ts";
 import { authorityPublicKeys } from "../../../protocol/sync/authority.ts";
-import { lockDesiredSchema, panelDesiredSchema } from "../../../protocol/wire/messages/desired.ts";
+import { lockDesiredSchema, panelDesiredSchema, REVOCATIONS_LIMIT } from "../../../protocol/wire/messages/desired.ts";
 import { parsePayload } from "../../../protocol/wire/payload.ts";
 import { policyManifest, signedTypes } from "../../../protocol/wire/signed-objects.ts";
-import { deviceId, noon, PairedLock, siteText, startCloud, type TestCloud } from "./fixture.ts";
+import { deviceId, gateway, noon, PairedLock, siteText, startCloud, type TestCloud } from "./fixture.ts";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -31,6 +34,12 @@ function panelDesired(cloud: TestCloud, panel: string) {
   const read = parsePayload(panelDesiredSchema, utf8(message?.payload ?? ""));
   if (!read.ok) throw new Error(JSON.stringify(read.fault));
   return read.value;
+}
+
+/** The bytes and the MAC of a report. */
+function reportOf(lock: PairedLock, version: number): [Uint8Array, Uint8Array] {
+  const { report, mac } = lock.report(version);
+  return [base64ToBytes(report) ?? new Uint8Array(0), base64ToBytes(mac) ?? new Uint8Array(0)];
 }
 
 function states(bundle: Uint8Array): Readonly<Record<string, string>> {
@@ -100,6 +109,116 @@ describe("pairing and policies", () => {
     ]);
     // Bob never had a key to the garage: there is nothing that its lock could still let in.
     expect(lockDesired(cloud, "garage-lock").revocations).toEqual([]);
+  });
+
+  describe("[P8] a new site file that takes something away gives the exposure that a revocation gives", () => {
+    const text = (from: string | RegExp, to: string): string => {
+      const changed = siteText.replace(from, to);
+      expect(changed).not.toBe(siteText);
+      return changed;
+    };
+    const bob = (more: string) =>
+      text("showInIntercom: true}\n  - {id: nora", `showInIntercom: true, ${more}}\n  - {id: nora`);
+    const withoutBob = siteText
+      .split("\n")
+      .filter((line) => !line.includes("id: bob"))
+      .join("\n")
+      .replace("[alice, bob, nora", "[alice, nora");
+
+    it.each([
+      ["a person revoked in it", bob("revokedAt: start"), noon],
+      [
+        "a credential lost",
+        text("{id: bob-app, kind: app-key, person: bob}", "{id: bob-app, kind: app-key, person: bob, state: lost}"),
+        noon + 60,
+      ],
+      [
+        "a credential given to somebody else",
+        text("{id: bob-app, kind: app-key, person: bob}", "{id: bob-app, kind: app-key, person: carl}"),
+        noon + 60,
+      ],
+      ["a person out of the group", text("[alice, bob, nora", "[alice, nora"), noon + 60],
+      ["a person out of the site", withoutBob, noon + 60],
+    ])("%s", async (_, changed, since) => {
+      const { cloud, clock } = await startCloud();
+      const lock = PairedLock.pair(cloud, "lobby-lock");
+      PairedLock.pair(cloud, "garage-lock");
+      clock.advance(60_000);
+      expect(cloud.authority.importSite(changed, noon)).toMatchObject({ ok: true });
+      const { revocations, policy } = lockDesired(cloud, "lobby-lock");
+      expect(policy.version).toBe(2);
+      expect(revocations).toEqual([{ person: "bob", since, epoch: 1, version: 2 }]);
+      expect(lockDesired(cloud, "garage-lock").revocations).toEqual([]);
+      const exposed = { device: "lobby-lock", person: "bob", name: "Bob <i>Barker</i>", holds: null };
+      expect(exposureView(cloud).reckoned).toMatchObject([exposed]);
+      // The gateway has a name for whoever it is to name, also when the site has forgotten them.
+      const gatewayWord = JSON.parse(desiredOfGateway(cloud.authority, gateway)?.payload ?? "{}");
+      expect(gatewayWord.people).toContainEqual({ id: "bob", name: "Bob <i>Barker</i>" });
+      cloud.chains.reportCame(lock.device, ...reportOf(lock, 1), unixMs(noon * 1000));
+      expect(exposureView(cloud).reckoned).toMatchObject([{ ...exposed, holds: { epoch: 1, version: 1 } }]);
+      cloud.chains.reportCame(lock.device, ...reportOf(lock, 2), unixMs(noon * 1000));
+      expect(exposureView(cloud).reckoned).toEqual([]);
+    });
+  });
+
+  it("[P8] an exposure ends when the right is given back in a later version, or when another lock hangs there", async () => {
+    const { cloud } = await startCloud();
+    PairedLock.pair(cloud, "lobby-lock");
+    const without = siteText.replace("[alice, bob, nora", "[alice, nora");
+    cloud.authority.importSite(without, noon);
+    expect(lockDesired(cloud, "lobby-lock").revocations).toMatchObject([{ person: "bob", version: 2 }]);
+    cloud.authority.importSite(siteText, noon);
+    expect(lockDesired(cloud, "lobby-lock")).toMatchObject({ policy: { version: 3 }, revocations: [] });
+    cloud.authority.importSite(without, noon);
+    expect(lockDesired(cloud, "lobby-lock").revocations).toMatchObject([{ person: "bob", version: 4 }]);
+    const staticPublicKey = new Uint8Array(32).fill(9);
+    cloud.authority.pairLock({ device: "lobby-lock", staticPublicKey, address: "C0:FF:EE:00:00:02" });
+    expect(lockDesired(cloud, "lobby-lock")).toMatchObject({ policy: { version: 5 }, revocations: [] });
+  });
+
+  it("[P8] a password reset is one too: a phone of before is let in until the lock hears of it", async () => {
+    const { cloud } = await startCloud();
+    PairedLock.pair(cloud, "lobby-lock");
+    cloud.authority.resetPassword("alice");
+    expect(lockDesired(cloud, "lobby-lock").revocations).toMatchObject([{ person: "alice", version: 2 }]);
+  });
+
+  it("[G3] keeps no revocation that the lock has confirmed, a few for each person, and sends the latest that a message holds", async () => {
+    const { cloud } = await startCloud();
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    const kept = () => cloud.authority.state.policies["lobby-lock"]?.revocations.map(({ version }) => version);
+    const without = siteText.replace("[alice, bob, nora", "[alice, nora");
+    const later = (until: number) =>
+      siteText.replace("kind: app-key, person: bob}", `kind: app-key, person: bob, until: start+${until}d}`);
+    for (let days = 40; days > 28; days--) cloud.authority.importSite(later(days), noon);
+    expect(kept()).toHaveLength(8);
+    expect(kept()?.at(-1)).toBe(13);
+    expect(exposureView(cloud).reckoned).toMatchObject([{ person: "bob", since: noon, endsWith: { version: 13 } }]);
+    cloud.chains.reportCame(lock.device, ...reportOf(lock, 11), unixMs(noon * 1000));
+    expect(kept()).toEqual([12, 13]);
+    cloud.chains.reportCame(lock.device, ...reportOf(lock, 13), unixMs(noon * 1000));
+    expect(kept()).toEqual([]);
+    cloud.authority.importSite(without, noon);
+    expect(kept()).toEqual([14]);
+  });
+
+  it("[G3] never refuses a desired document because more people lost a way in than it has room for", () => {
+    const pending = Array.from({ length: REVOCATIONS_LIMIT + 5 }, (_, index) => ({
+      person: `p-${index}`,
+      since: noon,
+      epoch: 1,
+      version: index + 2,
+      lost: [],
+    }));
+    const sent = revocationsToSend(pending);
+    expect(sent).toHaveLength(REVOCATIONS_LIMIT);
+    expect(sent.at(-1)).toEqual({
+      person: `p-${REVOCATIONS_LIMIT + 4}`,
+      since: noon,
+      epoch: 1,
+      version: REVOCATIONS_LIMIT + 6,
+    });
+    expect(sent.map(({ person }) => person)).not.toContain("p-0");
   });
 
   it("revokes once: asked again, the time and the versions stay", async () => {
@@ -209,6 +328,34 @@ describe("daily doorcodes", () => {
     for (const code of digits) expect(stored).not.toContain(code);
   });
 
+  it("[C5] gives no code that is a permanent code of any version from the last confirmed to the newest signed", async () => {
+    const first = await startCloud();
+    PairedLock.pair(first.cloud, "lobby-lock");
+    const issued = issueDailyCode(first.cloud.authority, forAlice);
+    if (!issued.ok) throw new Error(issued.fault.code);
+    const collides = siteText.replace('code: "4815162"', `code: "${issued.value.code}"`);
+
+    const { cloud } = await startCloud({ site: collides });
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    const slot = () => {
+      const again = issueDailyCode(cloud.authority, { ...forAlice });
+      return again.ok ? again.value.slot.slot : again.fault.code;
+    };
+    expect(slot()).toBe(1);
+    // A new site file has another code; the lock, not visited yet, would still take the old one for the resident's own.
+    cloud.authority.importSite(siteText, noon);
+    const firstFree = () => permanentCodesAmong(cloud.authority, "lobby", [issued.value.code, "0000000"]);
+    expect(firstFree()).toContain(issued.value.code);
+    expect(firstFree()).not.toContain("0000000");
+    cloud.chains.reportCame(lock.device, ...reportOf(lock, 1), unixMs(noon * 1000));
+    expect(firstFree()).toContain(issued.value.code);
+    expect(slot()).toBe(2);
+    cloud.chains.reportCame(lock.device, ...reportOf(lock, 2), unixMs(noon * 1000));
+    expect(firstFree()).not.toContain(issued.value.code);
+    expect(slot()).toBe(0);
+    expect(JSON.stringify(cloud.authority.state.policies)).not.toContain(issued.value.code);
+  });
+
   it("row 31: no code for a door whose lock is assigned but not in service, or not yet paired", async () => {
     const { cloud } = await startCloud();
     expect(issueDailyCode(cloud.authority, forAlice)).toEqual({ ok: false, fault: { code: "NO_ACTIVE_DEVICE" } });
@@ -263,6 +410,20 @@ describe("daily doorcodes", () => {
 });
 
 describe("a restart of the cloud", () => {
+  it("[M12] goes on with greater revisions, also when the clock was set back meanwhile", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "doorlink-cloud-"));
+    folders.push(folder);
+    const first = await startCloud({ stateDirectory: folder });
+    const given = [first.cloud.authority.nextRevision(), first.cloud.authority.nextRevision()];
+    await first.cloud.close();
+
+    const second = await startCloud({ stateDirectory: folder, start: noon - 3_600 });
+    const later = second.cloud.authority.nextRevision();
+    await second.cloud.close();
+    expect(given[1]).toBeGreaterThan(given[0] ?? 0);
+    expect(later).toBeGreaterThan(given[1] ?? 0);
+  });
+
   it("remembers site, pairings, versions, revocations, rotations, slots and phones, and no secret in plain text", async () => {
     const folder = mkdtempSync(join(tmpdir(), "doorlink-cloud-"));
     folders.push(folder);

@@ -1,7 +1,7 @@
 import { connect as connectSocket } from "node:net";
 import mqtt, { type MqttClient } from "mqtt";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { gateway, gatewayPassword, plainEvent, startCloud, type TestCloud } from "./fixture.ts";
+import { deviceId, gateway, gatewayPassword, plainEvent, startCloud, type TestCloud } from "./fixture.ts";
 
 const clients: MqttClient[] = [];
 const clouds: TestCloud[] = [];
@@ -185,7 +185,12 @@ describe("the upstream broker", () => {
       const grants = await client.subscribeAsync(topic, { qos: 1 }).catch(() => [{ qos: 128 }]);
       return grants[0]?.qos;
     };
-    for (const topic of [topicOf("+", "desired"), topicOf("+", "receipt"), topicOf(gateway, "result/+")]) {
+    for (const topic of [
+      topicOf("+", "desired"),
+      topicOf("+", "receipt"),
+      topicOf(gateway, "result/+"),
+      topicOf("+", "command/unlock"),
+    ]) {
       expect(await granted(topic)).toBe(1);
     }
     for (const topic of [
@@ -194,6 +199,7 @@ describe("the upstream broker", () => {
       topicOf("+", "desired", "oak-court"),
       topicOf("+", "event"),
       topicOf("+", "result/+"),
+      topicOf("+", "command/+"),
       "$SYS/#",
     ]) {
       expect(await granted(topic)).toBe(128);
@@ -220,6 +226,33 @@ describe("the upstream broker", () => {
       [topicOf(gateway, "desired"), topicOf("lobby-link", "desired"), topicOf("roof-link", "desired")].sort(),
     );
     expect(messages.get(topicOf(gateway, "desired"))).toMatchObject([{ kind: "gateway", site: { id: "maple-court" } }]);
+  });
+
+  it("[V9] gives a command to who listens now: it is kept for nobody, and a gateway may send none", async () => {
+    const { cloud, port } = await listeningCloud();
+    const site = "maple-court";
+    const command = (payload: string): void =>
+      cloud.broker.publish({
+        topic: { site, device: deviceId("gate-r29"), channel: "command", name: "unlock" },
+        payload,
+      });
+    const login = { username: gateway, password: gatewayPassword, reconnectPeriod: 0, clientId: "one", clean: false };
+    const first = mqtt.connect(`mqtt://127.0.0.1:${port}`, login);
+    clients.push(first);
+    await first.subscribeAsync([topicOf("+", "command/unlock"), topicOf("+", "receipt")], { qos: 1 });
+    await first.endAsync();
+    command(JSON.stringify("late"));
+    cloud.broker.publish({ topic: { site, device: deviceId("gate-r29"), channel: "receipt" }, payload: '"kept"' });
+    const again = mqtt.connect(`mqtt://127.0.0.1:${port}`, login);
+    clients.push(again);
+    const messages = inbox(again);
+    await vi.waitFor(() => expect(messages.get(topicOf("gate-r29", "receipt"))).toEqual(["kept"]), waiting);
+    command(JSON.stringify("in time"));
+    const topic = topicOf("gate-r29", "command/unlock");
+    await vi.waitFor(() => expect(messages.get(topic)).toEqual(["in time"]), waiting);
+    again.publish(topic, '"stolen"', { qos: 1 });
+    await vi.waitFor(() => expect(again.connected).toBe(false), waiting);
+    expect(messages.get(topic)).toEqual(["in time"]);
   });
 
   it("says that a port is in use", async () => {

@@ -3,7 +3,7 @@
 import { cloudKeysFromSeed } from "../../../emulator/cloud/authority-keys.ts";
 import type { OutgoingMessage } from "../../../emulator/cloud/broker.ts";
 import { createCloud } from "../../../emulator/cloud/cloud.ts";
-import { createCloudLog } from "../../../emulator/cloud/log.ts";
+import { type CloudLog, createCloudLog } from "../../../emulator/cloud/log.ts";
 import { SteppedClock } from "../../../emulator/world/clock.ts";
 import { seededRandom } from "../../../emulator/world/random.ts";
 import { entryTag } from "../../../protocol/access/lookup.ts";
@@ -76,10 +76,16 @@ export interface CloudOrder {
   readonly stateDirectory?: string;
   readonly site?: string;
   readonly start?: number;
+  readonly log?: CloudLog;
 }
 
 /** A cloud with its site imported and its gateway registered, at noon. */
-export async function startCloud({ stateDirectory = ":memory:", site = siteText, start = noon }: CloudOrder = {}) {
+export async function startCloud({
+  stateDirectory = ":memory:",
+  site = siteText,
+  start = noon,
+  log = createCloudLog("silent"),
+}: CloudOrder = {}) {
   const clock = new SteppedClock(start * 1000);
   const random = seededRandom(7, "test/cloud");
   const created = await createCloud({
@@ -87,7 +93,7 @@ export async function startCloud({ stateDirectory = ":memory:", site = siteText,
     keys: cloudKeysFromSeed(seededRandom(7, "authority").bytes(32)),
     publicUrl,
     ports: { clock, random: (length) => random.bytes(length) },
-    log: createCloudLog("silent"),
+    log,
   });
   if (!created.ok) throw new Error(created.fault.code);
   const cloud = created.value;
@@ -114,15 +120,16 @@ export class PairedLock {
   readonly keys: PairingKeys;
   readonly pairingId: Uint8Array;
   readonly dailyKey: Uint8Array;
-  #head: Uint8Array;
-  #next = 1;
+  /** The chain head after each sequence; the first is the head before any entry. */
+  readonly #heads: Uint8Array[];
+  #first = 1;
 
   private constructor(device: DeviceId, keys: PairingKeys, pairingId: Uint8Array, dailyKey: Uint8Array) {
     this.device = device;
     this.keys = keys;
     this.pairingId = pairingId;
     this.dailyKey = dailyKey;
-    this.#head = auditChainStart(pairingId);
+    this.#heads = [auditChainStart(pairingId)];
   }
 
   static pair(cloud: TestCloud, id: string): PairedLock {
@@ -140,11 +147,21 @@ export class PairedLock {
 
   /** Writes an entry to the log and gives it as the JSON of an event. */
   log(entry: Partial<AuditEntry> & Pick<AuditEntry, "kind">) {
-    const sequence = this.#next;
-    this.#next += 1;
+    const sequence = this.#heads.length;
     const bytes = auditEntry.encode({ sequence, boot: 1, unixSeconds: noon, clock: "set", ...entry });
-    this.#head = auditChainNext(this.#head, bytes);
+    this.#heads.push(auditChainNext(this.#headAt(sequence - 1), bytes));
     return chainedEvent(bytes);
+  }
+
+  /** The ring was full: everything up to and with `through` is gone. */
+  lose(through: number): void {
+    this.#first = through + 1;
+  }
+
+  #headAt(sequence: number): Uint8Array {
+    const head = this.#heads[sequence];
+    if (head === undefined) throw new Error(`the log has no entry ${sequence}`);
+    return head;
   }
 
   tag(code: string): Uint8Array {
@@ -172,16 +189,18 @@ export class PairedLock {
       root: new Uint8Array(32),
       bootCount: 1,
       clock: "set",
-      logNext: this.#next,
-      chainHead: this.#head,
+      logNext: this.#heads.length,
+      chainHead: this.#headAt(this.#heads.length - 1),
       nonce: new Uint8Array(16),
+      logFirst: this.#first,
+      headBefore: this.#headAt(this.#first - 1),
     });
     return {
       v: 1,
       device: this.device,
       policy: { epoch: 1, version },
       clock: "set",
-      logNext: this.#next,
+      logNext: this.#heads.length,
       report: bytesToBase64(report),
       mac: bytesToBase64(change.mac ?? macReport(this.keys.report, report)),
       at: noon,

@@ -7,6 +7,7 @@ import { verifyTyped } from "../../../protocol/crypto.ts";
 import { authorityPublicKeys } from "../../../protocol/sync/authority.ts";
 import { timeResultSchema } from "../../../protocol/wire/messages/command.ts";
 import { gatewayDesiredSchema, lockDesiredSchema } from "../../../protocol/wire/messages/desired.ts";
+import { standardsOf } from "../../../protocol/wire/messages/event.ts";
 import { receiptSchema } from "../../../protocol/wire/messages/receipt.ts";
 import { parsePayload } from "../../../protocol/wire/payload.ts";
 import { logRelease, signedTypes, timeAnswer } from "../../../protocol/wire/signed-objects.ts";
@@ -48,6 +49,33 @@ describe("event batches", () => {
     const [event] = cloud.record.events({ kind: "access-denied" });
     expect(event).toMatchObject({ device: "gate-r29", reasonAbsent });
     expect(event).not.toHaveProperty("reason");
+  });
+
+  it("[M13] keep the reason in the standards' words, and take no codes that are not the reason's", async () => {
+    const { cloud } = await startCloud();
+    const reason = "OUT_OF_SCHEDULE";
+    const denied = { kind: "access-denied", reason, standards: standardsOf(reason) };
+    expect(sendEvents(cloud, "gate-r29", [plainEvent(1, denied)])).toBe(true);
+    expect(cloud.record.events({ device: "gate-r29" })).toMatchObject([
+      { reason, standards: { bacnet: { code: 136, lossy: false }, matter: { code: { operationError: 3 } } } },
+    ]);
+    for (const wrong of [
+      { ...denied, reason: "CREDENTIAL_EXPIRED" },
+      { ...denied, reason: undefined },
+      { ...denied, kind: "access-granted" },
+    ]) {
+      expect(sendEvents(cloud, "gate-r29", [plainEvent(2, wrong)])).toBe(false);
+      expect(lastRefusal(cloud)).toBe("standards-not-of-reason");
+    }
+  });
+
+  it("[M13] of a lock's own entries may carry the codes beside what the lock chained", async () => {
+    const { cloud } = await startCloud();
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    const event = lock.deny("1234567");
+    const standards = standardsOf("CREDENTIAL_UNKNOWN");
+    expect(sendEvents(cloud, "lobby-lock", [{ ...event, standards }])).toBe(true);
+    expect(cloud.record.events({ device: "lobby-lock" })).toMatchObject([{ standards: { bacnet: { code: 129 } } }]);
   });
 
   it("of a device that the site does not have, or under another device's topic, are refused and counted", async () => {
@@ -222,18 +250,109 @@ describe("reports and the audit chain", () => {
     expect(cloud.chains.state("lobby-lock")?.report).toMatchObject({ version: 2 });
   });
 
-  it("go on after a part that the lock itself reports as lost", async () => {
+  it("[Y9] go on after a part that the lock's MACed report says it has lost", async () => {
     const { cloud } = await startCloud();
     const lock = PairedLock.pair(cloud, "lobby-lock");
     for (let lost = 0; lost < 3; lost++) lock.log({ kind: "boot" });
+    lock.lose(3);
     const gap = lock.log({ kind: "log-gap", before: 1, after: 3 });
     sendEvents(cloud, "lobby-lock", [gap]);
     receive(cloud, "lobby-lock/reported", lock.report(1));
     expect(chain(cloud)).toEqual({ through: 4, brokenAt: null });
+    expect(cloud.chains.state("lobby-lock")?.unchecked).toBe(3);
+    expect(cloud.record.summary()).toMatchObject({ events: 1, gaps: 0 });
     const next = lock.log({ kind: "access-granted", person: "alice" });
     sendEvents(cloud, "lobby-lock", [next]);
     receive(cloud, "lobby-lock/reported", lock.report(1));
     expect(chain(cloud)).toEqual({ through: 5, brokenAt: null });
+  });
+
+  it("[Y9] a lost part is believed in either order of events and report, and the receipt then covers it", async () => {
+    for (const order of ["events-first", "report-first"]) {
+      const { cloud } = await startCloud();
+      const lock = PairedLock.pair(cloud, "lobby-lock");
+      for (let lost = 0; lost < 3; lost++) lock.log({ kind: "boot" });
+      lock.lose(3);
+      const events = [lock.log({ kind: "log-gap", before: 1, after: 3 }), lock.log({ kind: "boot" })];
+      const messages = catchMessages(cloud);
+      if (order === "events-first") sendEvents(cloud, "lobby-lock", events);
+      receive(cloud, "lobby-lock/reported", lock.report(1));
+      if (order === "report-first") sendEvents(cloud, "lobby-lock", events);
+      expect(chain(cloud)).toEqual({ through: 5, brokenAt: null });
+      const receipt = messages.filter(({ topic }) => topic.channel === "receipt").at(-1);
+      expect(JSON.parse(receipt?.payload ?? "{}")).toMatchObject({ through: 5, missing: [] });
+    }
+  });
+
+  it("[Y9] a gap entry that a gateway made up proves nothing: no release, a broken chain, and a gap", async () => {
+    const { cloud } = await startCloud();
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    const real = Array.from({ length: 5 }, () => lock.log({ kind: "access-granted", person: "bob" }));
+    // Well-formed, under the name of the lock's fifth entry: it is to hide the four before it.
+    const forger = PairedLock.pair(cloud, "lobby-lock");
+    for (let skipped = 0; skipped < 4; skipped++) forger.log({ kind: "boot" });
+    const forged = forger.log({ kind: "log-gap", before: 1, after: 4 });
+    expect(forged.sequence).toBe(5);
+    expect(sendEvents(cloud, "lobby-lock", [forged])).toBe(true);
+    receive(cloud, "lobby-lock/reported", lock.report(1));
+    expect(chain(cloud)).toEqual({ through: 0, brokenAt: 5 });
+    expect(cloud.chains.release("lobby-lock")).toBeNull();
+    expect(cloud.record.summary().gaps).toBe(4);
+    expect(cloud.record.receipt(lock.device)).toEqual({ through: null, missing: [{ from: 1, to: 4 }] });
+    // The truth from another gateway does not mend what was written first; it is counted.
+    sendEvents(cloud, "lobby-lock", real);
+    expect(chain(cloud)).toEqual({ through: 0, brokenAt: 5 });
+    expect(cloud.record.summary()).toMatchObject({ gaps: 0, conflicting: 1 });
+  });
+
+  it("[Y9] a true report of a loss covers no more than it says, and no altered entry after it", async () => {
+    const lostThree = async () => {
+      const { cloud } = await startCloud();
+      const lock = PairedLock.pair(cloud, "lobby-lock");
+      for (let lost = 0; lost < 3; lost++) lock.log({ kind: "boot" });
+      lock.lose(3);
+      return { cloud, lock };
+    };
+    const hidden = await lostThree();
+    const hides = hidden.lock.log({ kind: "access-granted", person: "bob" });
+    sendEvents(hidden.cloud, "lobby-lock", [hidden.lock.log({ kind: "log-gap", before: 1, after: 4 })]);
+    receive(hidden.cloud, "lobby-lock/reported", hidden.lock.report(1));
+    expect(chain(hidden.cloud)).toEqual({ through: 0, brokenAt: 5 });
+    sendEvents(hidden.cloud, "lobby-lock", [hides]);
+    expect(chain(hidden.cloud)).toEqual({ through: 5, brokenAt: null });
+
+    const altered = await lostThree();
+    const forger = PairedLock.pair(altered.cloud, "lobby-lock");
+    for (let skipped = 0; skipped < 3; skipped++) forger.log({ kind: "boot" });
+    altered.lock.log({ kind: "access-granted", person: "bob" });
+    sendEvents(altered.cloud, "lobby-lock", [forger.log({ kind: "access-granted", person: "alice" })]);
+    receive(altered.cloud, "lobby-lock/reported", altered.lock.report(1));
+    expect(chain(altered.cloud)).toEqual({ through: 0, brokenAt: 4 });
+    expect(altered.cloud.chains.release("lobby-lock")).toBeNull();
+  });
+
+  it("[Y9] what is missing without a word about it waits: nothing is released and nothing is called broken", async () => {
+    const { cloud } = await startCloud();
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    const [first, second] = [lock.log({ kind: "boot" }), lock.log({ kind: "boot" })];
+    sendEvents(cloud, "lobby-lock", [second]);
+    receive(cloud, "lobby-lock/reported", lock.report(1));
+    expect(chain(cloud)).toEqual({ through: 0, brokenAt: null });
+    expect(cloud.chains.release("lobby-lock")).toBeNull();
+    sendEvents(cloud, "lobby-lock", [first]);
+    expect(chain(cloud)).toEqual({ through: 2, brokenAt: null });
+  });
+
+  it("[Y9] what is here although the lock has lost it meanwhile is checked by the chain over all of it", async () => {
+    const { cloud } = await startCloud();
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    const early = [lock.log({ kind: "boot" }), lock.log({ kind: "access-granted", person: "alice" })];
+    sendEvents(cloud, "lobby-lock", early);
+    lock.lose(2);
+    sendEvents(cloud, "lobby-lock", [lock.log({ kind: "log-gap", before: 1, after: 2 })]);
+    receive(cloud, "lobby-lock/reported", lock.report(1));
+    expect(chain(cloud)).toEqual({ through: 3, brokenAt: null });
+    expect(cloud.chains.state("lobby-lock")?.unchecked).toBe(0);
   });
 });
 

@@ -41,6 +41,16 @@ afterEach(() => {
 });
 
 describe("the cloud's record", () => {
+  // A process that is killed loses nothing either way, so only the database itself can say what a power cut would cost.
+  it("[M8] is on the disk before a receipt says so: write-ahead log with synchronous FULL", () => {
+    const folder = mkdtempSync(join(tmpdir(), "doorlink-cloud-"));
+    folders.push(folder);
+    const { database } = openRecord(join(folder, "cloud.sqlite"));
+    expect(database.prepare("PRAGMA synchronous").get()).toEqual({ synchronous: 2 });
+    expect(database.prepare("PRAGMA journal_mode").get()).toEqual({ journal_mode: "wal" });
+    database.close();
+  });
+
   it("stores each event once by its name and counts what came again", () => {
     const { record } = openRecord();
     expect(record.append(lock, [event(1), event(2)], now, noName)).toMatchObject({ redelivered: 0, conflicting: 0 });

@@ -54,6 +54,27 @@ describe("audit log of a lock", () => {
     expect(log.read(1, 1)).toEqual(log.read(PAGE_ENTRIES + 1, 1));
   });
 
+  it("[O6] the head before the first wanted entry leads to the head, empty, released, full, overflowing, and after a reboot", () => {
+    const flash = new MemoryFlash();
+    const holds = (log: AuditLog) => {
+      const kept = log.read(log.first, 10_000);
+      expect(sequences(kept)).toEqual(Array.from({ length: log.next - log.first }, (_, index) => log.first + index));
+      expect(auditChainHead(log.headBefore, kept)).toEqual(log.head);
+    };
+    const log = new AuditLog(flash, pairingId, 1);
+    expect(log.headBefore).toEqual(auditChainStart(pairingId));
+    holds(log);
+    for (let count = 0; count < PAGES * PAGE_ENTRIES + 1; count++) log.append(denied);
+    expect(log.first).toBe(PAGE_ENTRIES + 1);
+    holds(log);
+    for (const through of [PAGE_ENTRIES + 5, PAGES * PAGE_ENTRIES, log.next - 1]) {
+      log.release(through);
+      expect(log.first).toBe(through + 1);
+      holds(log);
+      holds(new AuditLog(flash, pairingId, 2));
+    }
+  });
+
   it("[L6] what was released makes room in silence", () => {
     const log = new AuditLog(new MemoryFlash(), pairingId, 1);
     for (let count = 0; count < PAGES * PAGE_ENTRIES; count++) log.append(denied);

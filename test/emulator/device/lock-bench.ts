@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { Battery } from "../../../emulator/device/battery.ts";
+import { Deadbolt } from "../../../emulator/device/deadbolt.ts";
 import { MemoryFlash } from "../../../emulator/device/flash.ts";
 import { type KeypadKey, keysOfCode } from "../../../emulator/device/keypad.ts";
 import { LockFirmware, type LockOutcome } from "../../../emulator/device/lock.ts";
@@ -11,6 +12,7 @@ import { LockVisit } from "../../../emulator/device/lock-visit.ts";
 import { SteppedClock } from "../../../emulator/world/clock.ts";
 import { seededRandom } from "../../../emulator/world/random.ts";
 import { readSiteFile } from "../../../emulator/world/site-file.ts";
+import { makeCardKey } from "../../../protocol/access/card-key.ts";
 import { encodePolicy } from "../../../protocol/access/policy.ts";
 import { type DeviceId, parseDeviceId, type UnixSeconds, unixMs, unixSeconds } from "../../../protocol/base/units.ts";
 import { x25519PublicKey } from "../../../protocol/crypto.ts";
@@ -57,6 +59,9 @@ export class LockBench {
   readonly device: DeviceId;
   readonly dailyKey = new Uint8Array(32).fill(9);
   site: Site = mapleCourt();
+  /** The desk's secret of all keycards; undefined: cards without keys. */
+  cardSecret: Uint8Array | undefined;
+  readonly deadbolt = new Deadbolt();
   flash: MemoryFlash;
   firmware: LockFirmware;
   readonly #random = seededRandom(1, "bench");
@@ -101,6 +106,12 @@ export class LockBench {
     return first;
   }
 
+  /** What the desk wrote on a card. */
+  cardKey(credential: string): Uint8Array | undefined {
+    const number = this.site.credentials.find(({ id }) => id === credential)?.token;
+    return this.cardSecret === undefined || number === undefined ? undefined : makeCardKey(this.cardSecret, number, 1);
+  }
+
   card(number: string): LockOutcome {
     return this.firmware.present(
       { kind: "token", tokenKind: "keycard", value: number, authentic: true },
@@ -127,6 +138,7 @@ export class LockBench {
       version,
       now: this.now(),
       codeHashKey: keys.codeHash,
+      cardKeyOf: (credential) => this.cardKey(credential),
     });
     if (!compiled.ok) throw new Error(compiled.fault.code);
     const bundle = encodePolicy(compiled.value);
@@ -140,10 +152,10 @@ export class LockBench {
     return signRelease(this.keys, { pairingId: this.pairingId, through, chainHead });
   }
 
-  /** One whole visit. `bringTime: false`: the courier has no way to the authority. */
+  /** One whole visit. `bringTime: false`: the courier has no way to the authority, which is wrong by `timeErrorMs`. */
   visit(
     load: Omit<CourierLoad, "certificate" | "logFrom"> & { readonly logFrom?: number },
-    options: { readonly bringTime?: boolean; readonly framesMax?: number } = {},
+    options: { readonly bringTime?: boolean; readonly framesMax?: number; readonly timeErrorMs?: number } = {},
   ): VisitReport {
     const certificate = issueCourierCertificate(this.keys, {
       staticPublicKey: x25519PublicKey(this.#courierKey),
@@ -187,7 +199,7 @@ export class LockBench {
               answerTime(this.keys, {
                 pairingId: this.pairingId,
                 nonce: event.nonce,
-                unixMs: this.clock.nowMs(),
+                unixMs: unixMs(this.clock.nowMs() + (options.timeErrorMs ?? 0)),
                 radiusMs: 100,
               }),
             );
@@ -226,6 +238,7 @@ export class LockBench {
         door: "communal",
         driftPpm: this.#driftPpm,
         battery: new Battery(80),
+        ...(modelByName[model].deadboltRefusesDaily ? { deadbolt: this.deadbolt } : {}),
         staticPrivateKey: this.#staticPrivateKey,
       },
       this.flash,

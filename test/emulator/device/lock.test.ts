@@ -336,6 +336,74 @@ describe("a lock that loses power", () => {
     expect(bench.card(hugoCard).granted).toBe(true);
   });
 
+  it("[Y8] the floor is the highest time that the authority signed: neither the running clock nor one set back moves it", () => {
+    const bench = new LockBench({ driftPpm: 100 });
+    const floor = () => bench.firmware.facts(bench.clock.monotonicMs()).clock.floor;
+    bench.pair(7 * 86_400_000);
+    // What the bench set and the crystal counts is no signed time.
+    bench.clock.advance(3_600_000);
+    bench.firmware.wake(bench.clock.monotonicMs());
+    expect(floor()).toBe(0);
+    bench.visit({ policy: bench.policy(1) });
+    const first = floor();
+    expect(Math.abs(first - bench.now())).toBeLessThanOrEqual(2);
+
+    bench.clock.advance(86_400_000);
+    bench.firmware.wake(bench.clock.monotonicMs());
+    expect(floor()).toBe(first);
+    bench.reboot();
+    expect(bench.firmware.clock(bench.clock.monotonicMs())).toMatchObject({ quality: "lower-bound" });
+    expect(floor()).toBe(first);
+
+    bench.visit({}, { timeErrorMs: -7 * 86_400_000 });
+    expect(bench.firmware.clock(bench.clock.monotonicMs()).quality).toBe("set");
+    expect(floor()).toBe(first);
+    bench.reboot();
+    expect(floor()).toBe(first);
+
+    bench.visit({});
+    const second = floor();
+    expect(second).toBeGreaterThan(first);
+    // Also a time that was right already, so that the clock is not written, was signed.
+    bench.clock.advance(60_000);
+    const { events } = bench.visit({});
+    expect(events.find(({ kind }) => kind === "time-handled")).toMatchObject({ written: false });
+    expect(floor()).toBeGreaterThanOrEqual(second + 60);
+    bench.reboot();
+    expect(floor()).toBeGreaterThanOrEqual(second + 60);
+  });
+
+  it("[Y8] a lock that lost its clock refuses an ended certificate by what was signed, not by how far its clock ran", () => {
+    const bench = syncedBench();
+    const certificateEnd = START + 30 * 86_400;
+    bench.clock.advance(31 * 86_400_000);
+    bench.firmware.wake(bench.clock.monotonicMs());
+    bench.reboot();
+    expect(bench.firmware.clock(bench.clock.monotonicMs()).unixMs).toBeGreaterThan(certificateEnd * 1000);
+    expect(bench.visit({}).events.map(({ kind }) => kind)).toContain("time-handled");
+    bench.reboot();
+    expect(bench.visit({}).events).toContainEqual({ kind: "refused", step: "greet", refusal: "expired" });
+  });
+
+  it("[C4] marks of single-use codes go when a signed time has passed their day, and by no other clock", () => {
+    const bench = syncedBench();
+    const marks = () => bench.everythingWritten().match(/1\/20777\/1\/0/g)?.length ?? 0;
+    const code = bench.codeOfToday(0);
+    expect(bench.type(code).granted).toBe(true);
+    expect(marks()).toBe(1);
+    // 23:59:50 in New York: the day is not over, though it is in UTC.
+    bench.clock.advance(14 * 3_600_000 - 10_000 - (bench.clock.nowMs() - START * 1000));
+    bench.visit({});
+    expect(marks()).toBe(1);
+    // A day later by the lock's own clock alone; set right by nobody.
+    bench.clock.advance(86_400_000);
+    bench.firmware.wake(bench.clock.monotonicMs());
+    bench.visit({}, { bringTime: false });
+    expect(marks()).toBe(1);
+    bench.visit({});
+    expect(marks()).toBe(0);
+  });
+
   it("[L5] the clock is a lower bound after power came back: daily codes wait for a sync, cards do not", () => {
     const bench = syncedBench();
     bench.reboot();

@@ -4,12 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Aedes } from "aedes";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { z } from "zod";
 import { EventJournal } from "../../../emulator/device/event-journal.ts";
 import { MqttLink } from "../../../emulator/device/mqtt-link.ts";
 import { realClock } from "../../../emulator/world/clock.ts";
+import { bytesToBase64 } from "../../../protocol/base/bytes.ts";
 import type { DeviceId } from "../../../protocol/base/units.ts";
+import { unlockResultSchema } from "../../../protocol/wire/messages/command.ts";
 import { eventBatchSchema } from "../../../protocol/wire/messages/event.ts";
 import { receiptSchema } from "../../../protocol/wire/messages/receipt.ts";
+import { reportedSchema } from "../../../protocol/wire/messages/reported.ts";
 import { stateSchema } from "../../../protocol/wire/messages/state.ts";
 import { formatPayload, parsePayload } from "../../../protocol/wire/payload.ts";
 
@@ -21,6 +25,8 @@ class TestBroker {
   readonly broker: Aedes;
   readonly sequences: number[] = [];
   readonly online: boolean[] = [];
+  readonly results: object[] = [];
+  readonly reportedVersions: number[] = [];
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
   port = 0;
@@ -35,6 +41,13 @@ class TestBroker {
       } else if (packet.topic.endsWith("/state")) {
         const state = parsePayload(stateSchema, payload);
         if (state.ok) this.online.push(state.value.online);
+      } else if (packet.topic.endsWith("/reported")) {
+        const reported = parsePayload(reportedSchema, payload);
+        if (reported.ok) this.reportedVersions.push(reported.value.policy.version);
+      } else if (packet.topic.endsWith("/result/unlock")) {
+        expect(packet.retain).toBe(false);
+        const result = parsePayload(unlockResultSchema, payload);
+        if (result.ok) this.results.push(result.value);
       }
     });
   }
@@ -54,6 +67,17 @@ class TestBroker {
     this.#server?.close();
     for (const socket of this.#sockets) socket.destroy();
     this.#sockets.clear();
+  }
+
+  desire(document: object): void {
+    const topic = `dl/1/maple-court/${device}/desired`;
+    const payload = JSON.stringify(document);
+    this.broker.publish({ cmd: "publish", topic, payload, qos: 1, dup: false, retain: true }, () => undefined);
+  }
+
+  command(payload: string, retain = false): void {
+    const topic = `dl/1/maple-court/${device}/command/unlock`;
+    this.broker.publish({ cmd: "publish", topic, payload, qos: 0, dup: false, retain }, () => undefined);
   }
 
   receipt(through: number | null, missing: { from: number; to: number }[] = []): void {
@@ -77,9 +101,15 @@ let folder: string;
 let broker: TestBroker;
 let link: MqttLink;
 let journal: EventJournal;
+let unlocks: string[];
+let desired: number[];
+let said: z.input<typeof reportedSchema> | undefined;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "doorlink-link-"));
+  unlocks = [];
+  desired = [];
+  said = undefined;
   broker = new TestBroker(await Aedes.createBroker());
   await broker.listen();
   journal = new EventJournal(join(folder, "journal"));
@@ -104,6 +134,15 @@ beforeEach(async () => {
       lastSyncAt: null,
       at: at.unixSeconds,
     }),
+    reported: () => said,
+    onDesired: (message) => {
+      desired.push(message.revision);
+      said = reportedOf(message.policy.version);
+    },
+    onUnlock: (message) => {
+      unlocks.push(message.id);
+      return [{ state: "accepted" }, { state: "executing" }, { state: "done" }];
+    },
     onChange: () => undefined,
   });
 });
@@ -158,11 +197,82 @@ describe("a device on the site's broker", () => {
     expect(journal.through).toBe(1);
   });
 
+  it("[V8] answers a command with each state in order, under the command's id", async () => {
+    link.start();
+    await until("online", () => broker.online.length === 1);
+    broker.command(command());
+    await until("the results", () => broker.results.length === 3);
+    expect(unlocks).toEqual([id]);
+    expect(broker.results).toEqual(["accepted", "executing", "done"].map((state) => ({ v: 1, id, device, state })));
+  });
+
+  it("[V9] refuses a command that a broker kept, without looking into it", async () => {
+    broker.command(command(), true);
+    link.start();
+    await until("the result", () => broker.results.length === 1);
+    expect(broker.results).toEqual([{ v: 1, id, device, state: "refused", reason: "retained" }]);
+    expect(unlocks).toEqual([]);
+  });
+
+  it("[V4] what is no command is refused if it has an id, and nothing if it has none", async () => {
+    link.start();
+    await until("online", () => broker.online.length === 1);
+    for (const nothing of ["", "open", "{}", JSON.stringify({ v: 1, id: "master" }), "x".repeat(5_000)])
+      broker.command(nothing);
+    broker.command(command({ device: "garage-panel" }));
+    broker.command(command({ command: { bytes: "AAAA" } }));
+    await until("the results", () => broker.results.length === 2);
+    const refused = { v: 1, id, device, state: "refused" };
+    expect(broker.results).toEqual([
+      { ...refused, reason: "wrong-device" },
+      { ...refused, reason: "malformed-command" },
+    ]);
+    expect(unlocks).toEqual([]);
+  });
+
   it("row 131: is online while connected, and offline by its last will or its goodbye", async () => {
     link.start();
     await until("online", () => broker.online.length === 1);
     await link.stop();
     await until("the goodbye", () => broker.online.length === 2);
     expect(broker.online).toEqual([true, false]);
+  });
+});
+
+const id = "ab".repeat(16);
+
+function command(change: object = {}): string {
+  const signed = { bytes: "AAAA", signature: bytesToBase64(new Uint8Array(64)) };
+  return JSON.stringify({ v: 1, id, device, via: "gateway-main", command: signed, ...change });
+}
+
+/** Shaped as the wire wants it; whether the device believes it is another test's business. */
+function desiredOf(revision: number, named = device): object {
+  const blob = { bytes: bytesToBase64(new Uint8Array(40)), signature: bytesToBase64(new Uint8Array(64)) };
+  const policy = { epoch: 1, version: revision };
+  const bundle = bytesToBase64(new Uint8Array(64));
+  return { v: 1, kind: "device", revision, device: named, policy, manifest: blob, bundle, revocations: [] };
+}
+
+function reportedOf(version: number): z.input<typeof reportedSchema> {
+  const [report, mac] = [bytesToBase64(new Uint8Array(80)), bytesToBase64(new Uint8Array(32))];
+  const policy = { epoch: 1, version };
+  return { v: 1, device, policy, clock: "set", logNext: 1, report, mac, at: at.unixSeconds };
+}
+
+describe("what a networked device is to hold", () => {
+  it("[M15] hears its own order, also one that waited while it was away, and says after each what it holds", async () => {
+    said = reportedOf(0);
+    broker.desire(desiredOf(3));
+    link.start();
+    await until("the order that waited", () => desired.includes(3));
+    await until("what it holds then", () => broker.reportedVersions.includes(3));
+    expect(broker.reportedVersions[0]).toBe(0);
+    broker.desire(desiredOf(4, "garage-panel" as DeviceId));
+    broker.desire({ open: true });
+    broker.desire(desiredOf(5));
+    await until("the newer order", () => broker.reportedVersions.includes(5));
+    expect(desired).toEqual([3, 5]);
+    expect(unlocks).toEqual([]);
   });
 });

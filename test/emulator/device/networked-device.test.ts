@@ -19,6 +19,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const time: DeviceTime = { unixMs: unixMs(START * 1000), monotonicMs: monotonicMs(1_000) };
 const codeKey = new Uint8Array(32).fill(4);
+const bootId = new Uint8Array(16).fill(6);
 
 function device(id: string, firmware: string | null): NetworkedDevice {
   const site = mapleCourt();
@@ -31,7 +32,7 @@ function device(id: string, firmware: string | null): NetworkedDevice {
     ),
   );
   const hardware = { model: modelByName[model], firmware, codeKey, personByCredential };
-  const memory = { flash: new MemoryFlash(), journal: new EventJournal(join(folder, `${id}.journal`)) };
+  const memory = { flash: new MemoryFlash(), journal: new EventJournal(join(folder, `${id}.journal`)), bootId };
   return new NetworkedDevice(hardware, compiled.value, memory, time);
 }
 

@@ -3,10 +3,12 @@ import fastify, { type FastifyInstance } from "fastify";
 import QRCode from "qrcode";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
+import { AppAccount } from "../../../emulator/people/app-account.ts";
 import { callCloud, fetchText } from "../../../emulator/people/cloud-client.ts";
 import { ResidentPhone } from "../../../emulator/people/resident-phone.ts";
 import { takePhoto } from "../../../emulator/people/take-photo.ts";
 import { Visitor } from "../../../emulator/people/visitor.ts";
+import { realClock } from "../../../emulator/world/clock.ts";
 import { seededRandom } from "../../../emulator/world/random.ts";
 import type { WorldPhone } from "../../../emulator/world/site-file.ts";
 
@@ -68,7 +70,7 @@ function phoneOf(changes: Partial<WorldPhone["app"]> & { doNotDisturb?: boolean 
     person: "ana",
     model: "Pixel 8",
     os: "Android 15",
-    app: { installed: true, version: "5.4.0", notifications: true, ...app },
+    app: { installed: true, version: "5.4.0", notifications: true, hiddenOptions: [], ...app },
     doNotDisturb,
   };
 }
@@ -96,9 +98,18 @@ afterEach(async () => {
 });
 
 function startPhone(changes: Parameters<typeof phoneOf>[0] = {}): ResidentPhone {
-  phone = new ResidentPhone({
-    phone: phoneOf(changes),
+  const handset = phoneOf(changes);
+  const account = new AppAccount({
+    phone: handset.id,
+    person: handset.person,
     cloudUrl: cloud.url,
+    clock: realClock,
+    randomFor: (name) => seededRandom(1, name),
+    signal: new AbortController().signal,
+  });
+  phone = new ResidentPhone({
+    phone: handset,
+    account,
     random: seededRandom(1, "phone"),
     // A resident in a test does not think; a pause only lets others run.
     pause: () => new Promise((resolve) => setImmediate(resolve)),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { revokedBetween } from "../../../protocol/access/revocations.ts";
+import { credentialWays, revokedBetween } from "../../../protocol/access/revocations.ts";
 import type { Site } from "../../../protocol/site/site.ts";
 import { after, day, mapleCourt, policyOf, siteOf, start } from "../site/fixtures.ts";
 
@@ -56,6 +56,28 @@ describe("exposure", () => {
     };
     expect(exposed({ ...site, credentials: [...site.credentials, added] })).toEqual([]);
     expect(exposed(changeGroup("office", { members: ["max", "eve"] }))).toEqual([]);
+  });
+
+  it("[P8] what the lock ends by itself is no exposure, though the newer policy says so too", () => {
+    const ending = changeCredential("alice-app", { until: after(day) });
+    const held = policyOf(ending, "lobby-lock").policy;
+    const later = policyOf(ending, "lobby-lock", { version: 2, now: after(2 * day) }).policy;
+    expect(revokedBetween(held, later)).toEqual([]);
+    const earlier = changeCredential("alice-app", { until: after(day / 2) });
+    const cut = policyOf(earlier, "lobby-lock", { version: 2, now: after(0.75 * day) }).policy;
+    expect(revokedBetween(held, cut)).toEqual(["alice-app"]);
+  });
+
+  it("[P8] what a credential may do is told apart by every change of it, and is the same again when it was given back", () => {
+    const ways = (changed: Site, version: number) =>
+      credentialWays(policyOf(changed, "lobby-lock", { version }).policy, "alice-app");
+    const before = ways(site, 1);
+    expect(before).toHaveLength(8);
+    expect(ways(site, 3)).toEqual(before);
+    expect(ways(changeCredential("alice-app", { until: after(day) }), 2)).not.toEqual(before);
+    expect(ways(changeGroup("residents", { schedule: "weekdays" }), 2)).not.toEqual(before);
+    expect(ways(changeCredential("alice-app", { state: "lost" }), 2)).toBeUndefined();
+    expect(ways({ ...site, credentials: [] }, 2)).toBeUndefined();
   });
 
   it("[P8] what the lock does not take any more is no exposure", () => {

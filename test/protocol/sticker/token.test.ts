@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bytesToHex, hexToBytes, utf8 } from "../../../protocol/base/bytes.ts";
+import { bytesToCrockford, crockfordToBytes } from "../../../protocol/base/crockford.ts";
 import { assert } from "../../../protocol/base/result.ts";
-import { bytesToCrockford, crockfordToBytes } from "../../../protocol/sticker/crockford.ts";
 import {
   checkStickerMac,
   foldStickerToken,

@@ -106,10 +106,16 @@ describe("what the authority signs", () => {
       clock: "set",
       unixMs: unixMs(1_790_000_000_000),
       logNext: 12,
-      chainHead: new Uint8Array(32).fill(9),
-      nonce: new Uint8Array(16),
+      chainHead: new Uint8Array(32).fill(0x99),
+      nonce: new Uint8Array(16).fill(0xbb),
+      logFirst: 5,
+      headBefore: new Uint8Array(32).fill(0x77),
     } as const;
     const bytes = lockReport.encode(report);
+    // By hand from SPEC O6: keys 1 to 12, 7 is left out while the clock is unset.
+    const thirtyTwo = (byte: number) => `5820${sixteen(byte)}${sixteen(byte)}`;
+    const head = `ac0150${sixteen(0xaa)}0201030204${thirtyTwo(0)}05030601071b000001a0c4506c00080c`;
+    expect(bytesToHex(bytes)).toBe(`${head}09${thirtyTwo(0x99)}0a50${sixteen(0xbb)}0b050c${thirtyTwo(0x77)}`);
     const mac = macReport(reportKey, bytes);
     expect(bytesToHex(mac)).toBe(createHmac("sha256", reportKey).update(bytes).digest("hex"));
     expect(verifyReport(reportKey, bytes, mac)).toEqual({ ok: true, value: report });
@@ -126,7 +132,7 @@ describe("what the authority signs", () => {
     const shared = x25519(lockPrivate, publicKeys.static) ?? new Uint8Array(0);
     const independent = hkdfSync("sha256", shared, pairingId, "doorlink/1/pairing/report", 32);
     expect(atLock?.report).toEqual(new Uint8Array(independent));
-    expect(new Set(Object.values(atLock ?? {}).map(bytesToHex)).size).toBe(3);
+    expect(new Set(Object.values(atLock ?? {}).map(bytesToHex)).size).toBe(6);
     expect(derivePairingKeys(keys.static, new Uint8Array(32), pairingId)).toBeUndefined();
   });
 });

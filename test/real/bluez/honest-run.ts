@@ -33,7 +33,8 @@ class HonestRun {
   #version = 0;
   #next = 1;
   #unread: Uint8Array[] = [];
-  #head = auditChainStart(pairing.record.pairingId);
+  /** The chain head after each sequence; the first is the head before any entry. */
+  readonly #heads = [auditChainStart(pairing.record.pairingId)];
   #logFirst = 1;
   #fetched = 0;
 
@@ -69,7 +70,7 @@ class HonestRun {
   #log(facts: Pick<AuditEntry, "kind">, boot: number): void {
     const bytes = auditEntry.encode({ sequence: this.#next++, boot, clock: "set", ...facts });
     this.#unread.push(bytes);
-    this.#head = auditChainNext(this.#head, bytes);
+    this.#heads.push(auditChainNext(this.#headAt(this.#heads.length - 1), bytes));
   }
 
   #discovered(when: "first" | "after-sync"): TestFact {
@@ -140,6 +141,12 @@ class HonestRun {
     ];
   }
 
+  #headAt(sequence: number): Uint8Array {
+    const head = this.#heads[sequence];
+    if (head === undefined) throw new Error(`the log has no entry ${sequence}`);
+    return head;
+  }
+
   #report(version: number, root: Uint8Array, bootCount: number): { readonly bytes: string; readonly mac: string } {
     const bytes = lockReport.encode({
       pairingId: pairing.record.pairingId,
@@ -149,8 +156,10 @@ class HonestRun {
       bootCount,
       clock: "set",
       logNext: this.#next,
-      chainHead: this.#head,
+      chainHead: this.#headAt(this.#next - 1),
       nonce: new Uint8Array(16),
+      logFirst: this.#logFirst,
+      headBefore: this.#headAt(this.#logFirst - 1),
     });
     return { bytes: bytesToBase64(bytes), mac: bytesToBase64(macReport(pairing.keys.report, bytes)) };
   }

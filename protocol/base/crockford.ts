@@ -3,7 +3,7 @@
  * A last, partial group is filled with zero bits. No check character and no hyphens are written.
  * Source: douglascrockford.com/base32; SPEC Q2.
  */
-import { failed, ok, type Result } from "../base/result.ts";
+import { failed, ok, type Result } from "./result.ts";
 
 export type CrockfordFault =
   | { readonly code: "bad-character"; readonly at: number }

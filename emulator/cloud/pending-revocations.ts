@@ -1,0 +1,85 @@
+/**
+ * Who lost a way in by the policy versions that a lock has not confirmed yet: its exposure, as the authority keeps it.
+ *
+ * Each new version is compared with the one before it (SPEC P8), so it makes no difference whether somebody was revoked, a
+ * credential was lost or a site file came without them. An entry goes when the lock's own report says that it holds that version, or
+ * when a later version gives back exactly what was taken. A lock that is not visited for long collects no more than a few
+ * entries for each person.
+ */
+import type { z } from "zod";
+import { comparePolicyOrder, type LockPolicy } from "../../protocol/access/policy.ts";
+import { credentialWays, revokedBetween } from "../../protocol/access/revocations.ts";
+import { equalBytes } from "../../protocol/base/bytes.ts";
+import type { UnixSeconds } from "../../protocol/base/units.ts";
+import { type LockDesired, REVOCATIONS_LIMIT } from "../../protocol/wire/messages/desired.ts";
+import type { pendingRevocationSchema } from "./authority-state.ts";
+
+export type PendingRevocation = z.output<typeof pendingRevocationSchema>;
+
+/** What the authority knows of people beside the policies. */
+export interface Owners {
+  /** Whose a credential was by the former version; undefined: nobody's. */
+  readonly personOf: (credential: string) => string | undefined;
+  /** When the person's rights ended. */
+  readonly since: (person: string) => UnixSeconds;
+}
+
+/** The list after `newest` has followed on `former`. */
+export function addRevocations(
+  pending: readonly PendingRevocation[],
+  former: LockPolicy,
+  newest: LockPolicy,
+  { personOf, since }: Owners,
+): PendingRevocation[] {
+  const { epoch, version } = newest;
+  const lostByPerson = new Map<string, PendingRevocation["lost"]>();
+  for (const credential of revokedBetween(former, newest)) {
+    const person = personOf(credential);
+    const was = credentialWays(former, credential);
+    if (person === undefined || was === undefined) continue;
+    lostByPerson.set(person, [...(lostByPerson.get(person) ?? []), { credential, was }]);
+  }
+  const added = [...lostByPerson].map(([person, lost]) => ({ person, since: since(person), epoch, version, lost }));
+  return joinOldest([...pending.filter((entry) => !isGivenBack(entry, newest)), ...added]);
+}
+
+/** What is left when the lock has reported that it holds `confirmed`. */
+export function dropConfirmed(
+  pending: readonly PendingRevocation[],
+  confirmed: { readonly epoch: number; readonly version: number },
+): PendingRevocation[] {
+  return pending.filter((entry) => comparePolicyOrder(confirmed, entry) < 0);
+}
+
+/** As they go out to gateways: of more than a message has room for, the latest. The authority's own reckoning has all. */
+export function revocationsToSend(pending: readonly PendingRevocation[]): LockDesired["revocations"] {
+  const latest = [...pending].sort(comparePolicyOrder).slice(-REVOCATIONS_LIMIT);
+  return latest.map(({ person, since, epoch, version }) => ({ person, since, epoch, version }));
+}
+
+function isGivenBack({ lost }: PendingRevocation, newest: LockPolicy): boolean {
+  const hasAgain = lost.filter(({ credential, was }) => {
+    const ways = credentialWays(newest, credential);
+    return ways !== undefined && equalBytes(ways, was);
+  });
+  return lost.length > 0 && hasAgain.length === lost.length;
+}
+
+/** Two of the oldest entries of a person become one, which began with the first and ends with the second. */
+function joinOldest(entries: readonly PendingRevocation[]): PendingRevocation[] {
+  const people = [...new Set(entries.map(({ person }) => person))];
+  return people.flatMap((person) => {
+    const own = entries.filter((entry) => entry.person === person);
+    while (own.length > entriesPerPerson) {
+      const [first, second, ...rest] = own;
+      if (first === undefined || second === undefined) break;
+      const earlier = new Set(first.lost.map(({ credential }) => credential));
+      const lost = [...first.lost, ...second.lost.filter(({ credential }) => !earlier.has(credential))];
+      own.splice(0, own.length, { ...second, since: first.since, lost }, ...rest);
+    }
+    return own;
+  });
+}
+
+/** A person is rarely changed more often between two visits; beyond it only the moment is less exact. */
+const entriesPerPerson = 8;
