@@ -20,7 +20,10 @@ export function registerOddsCommand(program: Command, output: CommandOutput): vo
     .action(async (options: OddsOptions) => output.finish(await runOdds(options, output)));
 }
 
-/** 0 when every lock keeps the site's bound or is waived, 1 when one does not, 2 when the file is wrong. */
+/**
+ * 0 when everything with a keypad keeps the site's bound or is waived, 1 when a lock does not or a reader would not even with our throttle,
+ * 2 when the file is wrong.
+ */
 export async function runOdds(options: OddsOptions, output: Omit<CommandOutput, "finish">): Promise<number> {
   // No answer here depends on when it is asked: any start will do for the file's relative times.
   const site = await readSite(options.site, { start: anyStart, anyOdds: true });
@@ -31,30 +34,39 @@ export async function runOdds(options: OddsOptions, output: Omit<CommandOutput, 
   const { guessing } = site.value;
   const devices = siteOdds(site.value);
   if (options.json === true) {
-    const rows = devices.map((one) => ({ ...one, acceptedByDigits: Object.fromEntries(one.acceptedByDigits) }));
+    const rows = devices.map((one) => ({
+      ...one,
+      triesPerDay: one.triesPerDay ?? null,
+      acceptedByDigits: Object.fromEntries(one.acceptedByDigits),
+    }));
     output.write(`${JSON.stringify({ bound: guessing.bound, waiver: guessing.waiver ?? null, devices: rows })}\n`);
   } else {
     output.write(oddsTable(devices));
     const { waiver } = guessing;
     if (waiver !== undefined) output.write(`Waived by ${waiver.by}: ${waiver.reason}\n`);
   }
-  return devices.some(({ verdict }) => verdict === "beyond bound") ? exitCodes.finding : exitCodes.fine;
+  return devices.some(({ verdict }) => verdict.startsWith("beyond bound")) ? exitCodes.finding : exitCodes.fine;
 }
 
 function oddsTable(devices: readonly DeviceOdds[]): string {
   return alignRows([
-    ["DEVICE", "MODEL", "DOOR", "TRIES A DAY", "CODES", "ODDS A DAY", "BOUND", "VERDICT"],
-    ...devices.map(({ deviceId, model, doorId, triesPerDay, acceptedByDigits, odds, bound, verdict }) => [
-      deviceId,
-      model,
-      doorId,
-      String(triesPerDay),
-      [...acceptedByDigits].map(([digits, count]) => `${count} of ${digits} digits`).join(", ") || "none",
-      oddsText(odds),
-      oddsText(bound),
-      verdict,
+    ["DEVICE", "MODEL", "DOOR", "TRIES A DAY", "CODES", "ODDS A DAY", "AT KEY RENEWAL", "BOUND", "VERDICT"],
+    ...devices.map((device) => [
+      device.deviceId,
+      device.model,
+      device.doorId,
+      device.triesPerDay === undefined ? "unknown" : String(device.triesPerDay),
+      [...device.acceptedByDigits].map(([digits, count]) => `${count} of ${digits} digits`).join(", ") || "none",
+      throttledText(device, device.odds),
+      throttledText(device, device.renewalOdds),
+      oddsText(device.bound),
+      device.verdict,
     ]),
   ]);
+}
+
+function throttledText({ triesPerDay }: DeviceOdds, odds: number): string {
+  return triesPerDay === undefined && odds > 0 ? `${oddsText(odds)} if throttled` : oddsText(odds);
 }
 
 const anyStart = unixSeconds(1_800_000_000);

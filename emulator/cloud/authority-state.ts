@@ -36,6 +36,8 @@ export const authorityStateSchema = z.object({
       bundle: base64Field(256 * 1024),
       notAfter: unixTime,
       revocations: z.array(pendingRevocationSchema),
+      /** The latest that the lock has confirmed: its log of before may come after that. */
+      confirmedRevocations: z.array(pendingRevocationSchema).default([]),
       /** Keypad lookups that only former versions have, each with the last of them, since the one that the lock confirmed. */
       formerCodes: z.array(z.object({ lookup: base64Field(8), version: uint32 })).default([]),
     }),

@@ -34,7 +34,7 @@ import {
   saveReservedRevision,
 } from "./authority-state.ts";
 import type { Documents } from "./documents.ts";
-import { addRevocations, dropConfirmed } from "./pending-revocations.ts";
+import { addRevocations, dropConfirmed, keepConfirmed } from "./pending-revocations.ts";
 import { addFormerCodes, dropFormerCodes } from "./permanent-codes.ts";
 import type { CloudPorts } from "./ports.ts";
 import { judgeToken, mayRotate, type PanelStickers, panelStickers, type TokenJudgement } from "./stickers.ts";
@@ -428,8 +428,10 @@ export class Authority {
     const revocations = dropConfirmed(held.revocations, confirmed);
     const formerCodes = dropFormerCodes(held.formerCodes, confirmed.version);
     const isSame = revocations.length === held.revocations.length && formerCodes.length === held.formerCodes.length;
-    if (!isSame)
-      this.#change({ policies: { ...this.#state.policies, [device]: { ...held, revocations, formerCodes } } });
+    if (isSame) return;
+    const confirmedRevocations = keepConfirmed(held, confirmed);
+    const policy = { ...held, revocations, confirmedRevocations, formerCodes };
+    this.#change({ policies: { ...this.#state.policies, [device]: policy } });
   }
 
   /** Also of somebody whom the site no longer has, while a lock may still let them in. */
@@ -476,8 +478,8 @@ export class Authority {
     held: PolicyState | undefined,
     newest: LockPolicy,
     former: Site | undefined,
-  ): Pick<PolicyState, "revocations" | "formerCodes"> {
-    if (held === undefined) return { revocations: [], formerCodes: [] };
+  ): Pick<PolicyState, "revocations" | "confirmedRevocations" | "formerCodes"> {
+    if (held === undefined) return { revocations: [], confirmedRevocations: [], formerCodes: [] };
     const before = decodePolicy(held.bundle);
     assert(before.ok, "the authority reads its own policies");
     const owners = {
@@ -486,6 +488,7 @@ export class Authority {
     };
     return {
       revocations: addRevocations(held.revocations, before.value, newest, owners),
+      confirmedRevocations: held.confirmedRevocations,
       formerCodes: addFormerCodes(held.formerCodes, before.value, newest),
     };
   }

@@ -32,7 +32,7 @@ import { blobFields, desiredOfGateway, desiredOfLock } from "./desired.ts";
 import { type DeviceReportFault, takeDeviceReport } from "./device-reports.ts";
 import type { DeviceTable } from "./device-table.ts";
 import type { CloudLog } from "./log.ts";
-import { nameDenial } from "./naming.ts";
+import { nameEvent } from "./naming.ts";
 import type { EventRecord } from "./record.ts";
 import type { UnlockResultFault, Unlocks } from "./unlocks.ts";
 
@@ -125,7 +125,7 @@ export class Intake {
       const wrong = events.find((event) => !isAsChained(event));
       if (wrong !== undefined) return failed({ code: "entry-not-as-chained", sequence: wrong.sequence });
     }
-    record.append(device, events, now, (event) => nameDenial(authority, record, device, event));
+    record.append(device, events, now, (event) => nameEvent(authority, record, device, event));
     const before = chains.state(device)?.through;
     chains.eventsCame(device, now);
     this.#sendReceipt(topic.site, device);

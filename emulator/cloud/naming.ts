@@ -1,7 +1,9 @@
 /**
- * What the authority can say of a denial that the lock could not. A lock that does not know a code logs CREDENTIAL_UNKNOWN and
- * a 32-bit tag of the entry; the authority makes the same tag of every code it has given out and finds which one it was
- * (`refineUnknown`). Neither the code nor the tag's key is in the answer.
+ * What the authority can say of an event that the device could not.
+ *
+ * Of a grant: that the credential had been taken away by a version that the device did not hold yet (SPEC D21). Of a denial: a
+ * lock that does not know a code logs CREDENTIAL_UNKNOWN and a 32-bit tag of the entry; the authority makes the same tag of every
+ * code it has given out and finds which one it was (`refineUnknown`). Neither the code nor the tag's key is in the answer.
  */
 import { type HeldCode, type IssuedCode, type Refinement, refineUnknown } from "../../protocol/access/refine.ts";
 import { type LocalDay, localDay, type UnixSeconds } from "../../protocol/base/units.ts";
@@ -12,10 +14,38 @@ import { localDayText, siteDay } from "../../protocol/site/zone.ts";
 import type { DeviceEvent } from "../../protocol/wire/messages/event.ts";
 import { type Authority, keyEpoch } from "./authority.ts";
 import { doorNameOf } from "./desired.ts";
+import { wasRevoked } from "./pending-revocations.ts";
 import type { AuthorityNaming, EventRecord } from "./record.ts";
 
-/** Undefined when there is nothing to add: the event is no unknown code, or the tag is of no code that was given out. */
-export function nameDenial(
+/** Undefined when there is nothing to add. */
+export function nameEvent(
+  authority: Authority,
+  record: EventRecord,
+  device: string,
+  event: DeviceEvent,
+): AuthorityNaming | undefined {
+  return event.kind === "access-granted"
+    ? warnOfGrant(authority, record, device, event)
+    : nameDenial(authority, record, device, event);
+}
+
+/** Only where the device's clock shows that it was after the revocation: a lower bound shows it too, no clock does not. */
+function warnOfGrant(
+  { state }: Authority,
+  record: EventRecord,
+  device: string,
+  { at, credential, sequence }: DeviceEvent,
+): AuthorityNaming | undefined {
+  const policy = state.policies[device];
+  if (policy === undefined || credential === undefined) return undefined;
+  if (at.unixSeconds === null || at.quality === "unset") return undefined;
+  const held = record.committedBefore(device, sequence);
+  if (!wasRevoked(policy, { credential, at: at.unixSeconds, held })) return undefined;
+  return { kind: "granted", warnings: ["REVOKED_NOT_SYNCED", "POLICY_STALE"] };
+}
+
+/** Undefined when the event is no unknown code, or the tag is of no code that was given out. */
+function nameDenial(
   authority: Authority,
   record: EventRecord,
   device: string,
@@ -34,7 +64,7 @@ export function nameDenial(
   const usedHere = tookDailyCode(site, record, device, day, now);
   const refined = refineUnknown(denied, key, issuedCodes(authority, site, usedHere), heldCodes(site, now));
   if (refined.reason === "CREDENTIAL_UNKNOWN") return undefined;
-  return { reason: refined.reason, detail: describe(site, refined) };
+  return { kind: "denied", reason: refined.reason, detail: describe(site, refined) };
 }
 
 function describe(site: Site, { doorId, issued }: Refinement): string {

@@ -7,12 +7,13 @@
  * entries for each person.
  */
 import type { z } from "zod";
-import { comparePolicyOrder, type LockPolicy } from "../../protocol/access/policy.ts";
+import { comparePolicyOrder, decodePolicy, type LockPolicy } from "../../protocol/access/policy.ts";
 import { credentialWays, revokedBetween } from "../../protocol/access/revocations.ts";
 import { equalBytes } from "../../protocol/base/bytes.ts";
+import { assert } from "../../protocol/base/result.ts";
 import type { UnixSeconds } from "../../protocol/base/units.ts";
 import { type LockDesired, REVOCATIONS_LIMIT } from "../../protocol/wire/messages/desired.ts";
-import type { pendingRevocationSchema } from "./authority-state.ts";
+import type { PolicyState, pendingRevocationSchema } from "./authority-state.ts";
 
 export type PendingRevocation = z.output<typeof pendingRevocationSchema>;
 
@@ -51,6 +52,38 @@ export function dropConfirmed(
   return pending.filter((entry) => comparePolicyOrder(confirmed, entry) < 0);
 }
 
+/** What the lock has confirmed, the latest of it, with what it confirms now. */
+export function keepConfirmed(
+  { revocations, confirmedRevocations }: RevocationLists,
+  confirmed: { readonly epoch: number; readonly version: number },
+): PendingRevocation[] {
+  const ended = revocations.filter((entry) => comparePolicyOrder(confirmed, entry) >= 0);
+  return [...confirmedRevocations, ...ended].slice(-confirmedKept);
+}
+
+/**
+ * Whether a device that let `credential` in at `at` did so although a version that it did not hold yet had taken the credential away.
+ * `held` is the version that it held by its own log; undefined: the log does not say, and only what it has not confirmed counts.
+ */
+export function wasRevoked(
+  lists: RevocationLists & { readonly bundle: Uint8Array },
+  { credential, at, held }: { readonly credential: string; readonly at: number; readonly held: number | undefined },
+): boolean {
+  const { revocations, confirmedRevocations } = lists;
+  const candidates = held === undefined ? revocations : [...revocations, ...confirmedRevocations];
+  const found = candidates.some(
+    ({ lost, since, version }) =>
+      since <= at && (held === undefined || held < version) && lost.some((each) => each.credential === credential),
+  );
+  if (!found) return false;
+  // What only became narrower, or was given back, is not revoked: the grant may be by a way that is still there.
+  const newest = decodePolicy(lists.bundle);
+  assert(newest.ok, "the authority reads its own policies");
+  return credentialWays(newest.value, credential) === undefined;
+}
+
+type RevocationLists = Pick<PolicyState, "revocations" | "confirmedRevocations">;
+
 /** As they go out to gateways: of more than a message has room for, the latest. The authority's own reckoning has all. */
 export function revocationsToSend(pending: readonly PendingRevocation[]): LockDesired["revocations"] {
   const latest = [...pending].sort(comparePolicyOrder).slice(-REVOCATIONS_LIMIT);
@@ -83,3 +116,5 @@ function joinOldest(entries: readonly PendingRevocation[]): PendingRevocation[] 
 
 /** A person is rarely changed more often between two visits; beyond it only the moment is less exact. */
 const entriesPerPerson = 8;
+/** More than one visit's worth for any building; beyond it a late log has no warning. */
+const confirmedKept = 64;

@@ -7,17 +7,16 @@
  */
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { z } from "zod";
-import type { AuthorityReason } from "../../protocol/access/reasons.ts";
+import { type AuthorityReason, type WarningCode, warningCodes } from "../../protocol/access/reasons.ts";
 import { equalBytes } from "../../protocol/base/bytes.ts";
 import { assert, failed, ok, type Result } from "../../protocol/base/result.ts";
 import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
 import { type DeviceEvent, eventSchema } from "../../protocol/wire/messages/event.ts";
 
-/** What the authority can say of a denial that the lock could not. No code is in it. */
-export interface AuthorityNaming {
-  readonly reason: AuthorityReason;
-  readonly detail: string;
-}
+/** What the authority can say of an event that the device could not. No code is in it. */
+export type AuthorityNaming =
+  | { readonly kind: "denied"; readonly reason: AuthorityReason; readonly detail: string }
+  | { readonly kind: "granted"; readonly warnings: readonly WarningCode[] };
 
 export interface AppendOutcome {
   readonly added: readonly DeviceEvent[];
@@ -35,6 +34,7 @@ export interface RecordedEvent {
   readonly receivedAt: number;
   readonly authorityReason?: string;
   readonly authorityDetail?: string;
+  readonly authorityWarnings?: readonly WarningCode[];
   readonly [field: string]: unknown;
 }
 
@@ -192,6 +192,14 @@ export class EventRecord {
     });
   }
 
+  /** The version that the last `policy-committed` before this entry of the device's log names; undefined when none is here. */
+  committedBefore(device: string, sequence: number): number | undefined {
+    const row = this.#run(
+      "SELECT body ->> '$.facts.after' AS version FROM events WHERE device = ? AND sequence < ? AND kind = 'policy-committed' ORDER BY sequence DESC LIMIT 1",
+    ).get(device, sequence);
+    return typeof row?.["version"] === "number" ? row["version"] : undefined;
+  }
+
   /** Counts and shows a message that could not be taken. `topic` is cut; the payload itself is not kept. */
   refuse(refusal: {
     readonly at: UnixMs;
@@ -233,7 +241,9 @@ export class EventRecord {
       values.push(query.kind);
     }
     const limit = Math.min(query.limit ?? eventsPerAnswer, eventsPerAnswer);
-    return this.#run(`SELECT * FROM events WHERE ${conditions.join(" AND ")} ORDER BY id LIMIT ?`)
+    return this.#run(
+      `SELECT * FROM events LEFT JOIN authority_warnings ON event = id WHERE ${conditions.join(" AND ")} ORDER BY id LIMIT ?`,
+    )
       .all(...values, limit)
       .map(rowToEvent);
   }
@@ -262,7 +272,8 @@ export class EventRecord {
     receivedAt: UnixMs,
     naming: AuthorityNaming | undefined,
   ): void {
-    this.#run(
+    const denied = naming?.kind === "denied" ? naming : undefined;
+    const { lastInsertRowid } = this.#run(
       "INSERT INTO events (device, boot, sequence, kind, body, raw, authority_reason, authority_detail, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     ).run(
       device,
@@ -271,10 +282,14 @@ export class EventRecord {
       event.kind,
       body,
       event.raw ?? null,
-      naming?.reason ?? null,
-      naming?.detail ?? null,
+      denied?.reason ?? null,
+      denied?.detail ?? null,
       receivedAt,
     );
+    if (naming?.kind === "granted") {
+      const warnings = JSON.stringify(naming.warnings);
+      this.#run("INSERT INTO authority_warnings (event, warnings) VALUES (?, ?)").run(lastInsertRowid, warnings);
+    }
     const lost = declaredLoss(event);
     // The device says itself what its ring lost: asking again for it would never end. An entry that came chained has passed a
     // courier, who could have written it: it counts when the chain has met it (`confirmLoss`).
@@ -359,6 +374,9 @@ function rowToEvent(row: Record<string, unknown>): RecordedEvent {
     receivedAt: numberOf(row["received_at"]),
     ...(row["authority_reason"] === null ? {} : { authorityReason: String(row["authority_reason"]) }),
     ...(row["authority_detail"] === null ? {} : { authorityDetail: String(row["authority_detail"]) }),
+    ...(row["warnings"] === null
+      ? {}
+      : { authorityWarnings: storedWarnings.parse(JSON.parse(String(row["warnings"]))) }),
   };
 }
 
@@ -379,6 +397,8 @@ function numberOf(value: unknown): number {
 }
 
 const eventTime = z.object({ at: eventSchema.shape.at });
+
+const storedWarnings = z.array(z.enum(warningCodes));
 
 const gapFacts = z.object({ facts: z.object({ before: z.number(), after: z.number() }) });
 
@@ -402,6 +422,7 @@ const schema = `
     received_at INTEGER NOT NULL
   );
   CREATE INDEX IF NOT EXISTS events_by_name ON events (device, sequence, boot);
+  CREATE TABLE IF NOT EXISTS authority_warnings (event INTEGER PRIMARY KEY, warnings TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS losses (device TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS refusals (

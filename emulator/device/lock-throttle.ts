@@ -26,6 +26,11 @@ export class KeypadThrottle {
     this.#store = store;
   }
 
+  /** Powered seconds that the count cannot be before: up to them tries were refilled. 0 before the first try. */
+  get countedSeconds(): number {
+    return this.#store.readThrottle(throttleState)?.refilledAt ?? 0;
+  }
+
   /**
    * Takes a try for an entry with this tag, or says false when there is none. Either way it is persisted when this returns.
    * `dailyKeys` are those of the door that the device holds now.

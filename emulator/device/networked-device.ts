@@ -29,6 +29,7 @@ import { type LockOutcome, unusableEntry } from "./lock.ts";
 import { LockStore } from "./lock-store.ts";
 import { KeypadThrottle } from "./lock-throttle.ts";
 import { type UnlockEnrolment, UnlockGuard } from "./networked-unlock.ts";
+import { PoweredTime } from "./powered-time.ts";
 
 export interface NetworkedHardware {
   readonly model: DeviceModel;
@@ -87,6 +88,7 @@ export class NetworkedDevice {
   readonly #store: LockStore;
   readonly #keypad = new Keypad();
   readonly #throttle: KeypadThrottle;
+  readonly #powered: PoweredTime;
   readonly #bootedAt: MonotonicMs;
   readonly #bootId: Uint8Array;
   #enrolment: Enrolment | undefined;
@@ -108,6 +110,7 @@ export class NetworkedDevice {
     this.#bootId = memory.bootId;
     this.#store = new LockStore(memory.flash);
     this.#throttle = new KeypadThrottle(this.#store);
+    this.#powered = new PoweredTime(memory.flash, time.monotonicMs, this.#throttle.countedSeconds);
     this.#bootedAt = time.monotonicMs;
     this.#write({ kind: "boot" }, time);
   }
@@ -200,7 +203,9 @@ export class NetworkedDevice {
     return this.#judge(attempt, kind, false, time);
   }
 
+  /** To be called when `nextWakeMs` has come, and now and then besides: harmless at any time. */
   wake(time: DeviceTime): readonly LockOutcome[] {
+    this.#powered.keep(time.monotonicMs);
     if (this.#openUntil !== undefined && time.monotonicMs >= this.#openUntil) this.#openUntil = undefined;
     return this.#keypad.wake(time.monotonicMs).map(() => this.#timeOut(time));
   }
@@ -238,9 +243,15 @@ export class NetworkedDevice {
   #enter(digits: string, times: readonly MonotonicMs[], time: DeviceTime): LockOutcome {
     const { policy } = this.#policy;
     const tag = entryTag(this.#enrolment?.entryTagKey ?? this.#codeKey, digits);
-    // Mains power: the throttle is refilled by the network's time, which a power cut does not stop.
-    const now = unixSeconds(time.unixMs / 1000);
-    const admitted = this.#throttle.admit(policy, tag, { poweredSeconds: now, unixSeconds: now });
+    const admitted = this.#throttle.admit(
+      policy,
+      tag,
+      {
+        poweredSeconds: this.#powered.seconds(time.monotonicMs),
+        unixSeconds: unixSeconds(time.unixMs / 1000),
+      },
+      this.#enrolment?.dailyKeys,
+    );
     const attempt: Attempt = { kind: "code", digits, digitTimesMs: times };
     const outcome = this.#judge(attempt, this.#typedKind(), !admitted, time);
     if (admitted && outcome.recognised) this.#throttle.refund(policy, tag);

@@ -47,6 +47,7 @@ export class NetworkedHost {
   constructor(options: NetworkedHostOptions) {
     this.firmware = options.firmware;
     this.#options = options;
+    this.#schedule();
   }
 
   /** Goes on the network with what enrolment gave. */
@@ -118,8 +119,9 @@ export class NetworkedHost {
   }
 
   async stop(): Promise<void> {
-    this.#cancelWake();
     await this.#link?.stop();
+    // After the link's last word, which would set the timer again.
+    this.#cancelWake();
   }
 
   #birth() {
@@ -200,11 +202,19 @@ export class NetworkedHost {
   #schedule(): void {
     const { clock } = this.#options;
     this.#cancelWake();
-    const due = this.firmware.nextWakeMs();
-    if (due === undefined) return;
-    this.#cancelWake = clock.after(Math.max(1, due - clock.monotonicMs()), () => {
-      this.#tell(this.firmware.wake(this.#time()));
-      this.#changed();
-    });
+    const idle = clock.monotonicMs() + IDLE_WAKE_MS;
+    const due = Math.min(this.firmware.nextWakeMs() ?? idle, idle);
+    this.#cancelWake = clock.after(Math.max(1, due - clock.monotonicMs()), () => this.#wake());
+  }
+
+  #wake(): void {
+    const before = this.firmware.relay;
+    const outcomes = this.firmware.wake(this.#time());
+    this.#tell(outcomes);
+    if (outcomes.length > 0 || before !== this.firmware.relay) this.#changed();
+    else this.#schedule();
   }
 }
+
+/** An idle device counts its powered time this often. */
+const IDLE_WAKE_MS = 60_000;

@@ -4,6 +4,7 @@
  * `lossy` marks a code that says less than the reason, or something near it; undefined means that the standard has no word at all. That
  * is so for what only a lock without a network can suffer: a clock that is wrong, a credential that has not arrived.
  */
+import { assert } from "../base/result.ts";
 import type { ReasonCode } from "./reasons.ts";
 
 export type StandardCode<Code> = { readonly code: Code; readonly lossy: boolean };
@@ -30,12 +31,42 @@ type OnvifDenyReason =
   | "Other";
 export type MatterCode = { readonly operationError: 0 | 1 | 2 | 3 | 4 } | { readonly alarm: 0 | 4 };
 
-export const standardSources = {
+const standardSources = {
   onvif:
     "ONVIF Access Control Service, wsdl/ver10/pacs/accesscontrol.wsdl and doc/AccessControl.xml (github.com/onvif/specs)",
   matter: "Matter Door Lock cluster 0x0101, door-lock-cluster.xml (github.com/project-chip/connectedhomeip)",
   bacnet: "ANSI/ASHRAE 135, BACnetAccessEvent, values as in bacnet-types 0.9.0 (docs.rs)",
 } as const;
+
+/** Where a mapping is from: the standard's own word for the code, and the place of that word. Undefined where there is no mapping. */
+export function mappingSource(reason: ReasonCode, standard: keyof StandardCodes): string | undefined {
+  const term = termOf(standardsByReason[reason], standard);
+  return term === undefined ? undefined : `${term}: ${standardSources[standard]}`;
+}
+
+function termOf({ onvif, matter, bacnet }: StandardCodes, standard: keyof StandardCodes): string | undefined {
+  switch (standard) {
+    case "onvif": {
+      if (onvif === undefined) return undefined;
+      if ("topic" in onvif.code) return `topic ${onvif.code.topic}`;
+      const { reason, detail } = onvif.code;
+      return `DenyReason ${reason}${detail === undefined ? "" : `, ${detail}`}`;
+    }
+    case "matter": {
+      if (matter === undefined) return undefined;
+      const { code } = matter;
+      return "alarm" in code
+        ? `AlarmCodeEnum ${matterAlarms[code.alarm]} (${code.alarm})`
+        : `OperationErrorEnum ${matterErrors[code.operationError]} (${code.operationError})`;
+    }
+    case "bacnet": {
+      if (bacnet === undefined) return undefined;
+      const name = bacnetEvents.get(bacnet.code);
+      assert(name !== undefined, "every event that is mapped has its name here");
+      return `${name} (${bacnet.code})`;
+    }
+  }
+}
 
 /** How to write a reason of ours where a standard leaves room for makers' own words: as a qualified name (ONVIF, DenyReason Other). */
 export function vendorReason(reason: ReasonCode): string {
@@ -83,10 +114,39 @@ const exact = <Code>(code: Code): StandardCode<Code> => ({ code, lossy: false })
 const lossy = <Code>(code: Code): StandardCode<Code> => ({ code, lossy: true });
 const denied = (reason: OnvifDenyReason, detail?: string): OnvifReason =>
   detail === undefined ? { reason } : { reason, detail };
-/** OperationErrorEnum: 0 Unspecified, 1 InvalidCredential, 2 DisabledUserDenied, 3 Restricted, 4 InsufficientBattery. */
 const error = (operationError: 0 | 1 | 2 | 3 | 4): MatterCode => ({ operationError });
 const notFound: OnvifReason = { topic: "Denied/CredentialNotFound" };
 const none = undefined;
+
+const matterErrors = [
+  "Unspecified",
+  "InvalidCredential",
+  "DisabledUserDenied",
+  "Restricted",
+  "InsufficientBattery",
+] as const;
+const matterAlarms = { 0: "LockJammed", 4: "WrongCodeEntryLimit" } as const;
+const bacnetEvents: ReadonlyMap<number, string> = new Map([
+  [10, "out-of-service"],
+  [16, "no-entry-after-granted"],
+  [129, "denied-unknown-credential"],
+  [130, "denied-authentication-unavailable"],
+  [131, "denied-authentication-factor-timeout"],
+  [132, "denied-incorrect-authentication-factor"],
+  [134, "denied-point-no-access-rights"],
+  [136, "denied-out-of-time-range"],
+  [139, "denied-unexpected-location-usage"],
+  [140, "denied-max-attempts"],
+  [143, "denied-authentication-factor-lost"],
+  [144, "denied-authentication-factor-stolen"],
+  [149, "denied-credential-unassigned"],
+  [150, "denied-credential-not-provisioned"],
+  [151, "denied-credential-not-yet-active"],
+  [152, "denied-credential-expired"],
+  [153, "denied-credential-manual-disable"],
+  [156, "denied-credential-max-uses"],
+  [158, "denied-credential-disabled"],
+]);
 
 const onvifDenyReasons: readonly OnvifDenyReason[] = [
   "CredentialNotEnabled",
@@ -108,7 +168,7 @@ const standardsByReason: Readonly<Record<ReasonCode, StandardCodes>> = {
   ENTRY_TIMEOUT: { onvif: lossy(denied("Other")), matter: none, bacnet: exact(131) },
   CREDENTIAL_NOT_SUPPORTED: { onvif: lossy(denied("Other")), matter: lossy(error(1)), bacnet: lossy(130) },
   CREDENTIAL_UNKNOWN: { onvif: exact(notFound), matter: exact(error(1)), bacnet: exact(129) },
-  CREDENTIAL_NOT_AUTHENTIC: { onvif: lossy(denied("Unauthorized")), matter: lossy(error(1)), bacnet: exact(132) },
+  CREDENTIAL_NOT_AUTHENTIC: { onvif: lossy(denied("Unauthorized")), matter: lossy(error(1)), bacnet: lossy(132) },
   CREDENTIAL_STOLEN: {
     onvif: exact(denied("CredentialNotEnabled", "pt:CredentialStolen")),
     matter: lossy(error(2)),
@@ -122,7 +182,7 @@ const standardsByReason: Readonly<Record<ReasonCode, StandardCodes>> = {
   CREDENTIAL_REVOKED: {
     onvif: lossy(denied("CredentialNotEnabled", "pt:CredentialBlocked")),
     matter: lossy(error(2)),
-    bacnet: exact(153),
+    bacnet: lossy(153),
   },
   CREDENTIAL_DISABLED: { onvif: exact(denied("CredentialNotEnabled")), matter: exact(error(2)), bacnet: exact(158) },
   CREDENTIAL_UNASSIGNED: { onvif: lossy(notFound), matter: lossy(error(1)), bacnet: exact(149) },
@@ -148,7 +208,7 @@ const standardsByReason: Readonly<Record<ReasonCode, StandardCodes>> = {
   CREDENTIAL_USES_EXHAUSTED: { onvif: lossy(denied("Other")), matter: lossy(error(1)), bacnet: exact(156) },
   DEADBOLT_EXTENDED: { onvif: lossy(denied("Other")), matter: lossy(error(3)), bacnet: none },
   INSUFFICIENT_BATTERY: { onvif: lossy(denied("Other")), matter: exact(error(4)), bacnet: none },
-  WRONG_LOCK: { onvif: lossy(denied("Unauthorized")), matter: lossy(error(1)), bacnet: exact(139) },
+  WRONG_LOCK: { onvif: lossy(denied("Unauthorized")), matter: lossy(error(1)), bacnet: lossy(139) },
   DOORCODE_EXPIRED: { onvif: exact(denied("CredentialExpired")), matter: lossy(error(3)), bacnet: lossy(152) },
   DOORCODE_ALREADY_USED: { onvif: lossy(denied("Other")), matter: lossy(error(1)), bacnet: lossy(156) },
   DOORCODE_NOT_YET_VALID: { onvif: exact(denied("CredentialNotActive")), matter: lossy(error(3)), bacnet: lossy(151) },

@@ -8,7 +8,7 @@
  * sync where the lock has no network. S2 lost its icons in the copy we have, so "open" stands for "click the icon of".
  * Names come in as facts; what is not known keeps every branch open, each with its condition.
  */
-import { type DenialReason, denialReasons, detailToReasons, type ReasonCode } from "./reasons.ts";
+import { detailToReasons, type ReasonCode } from "./reasons.ts";
 
 /** A row of S2's quick reference, for every reason. */
 export interface ReasonTriple {
@@ -54,28 +54,28 @@ export interface RemedyFacts {
   readonly groupsThatOpen: readonly string[];
   readonly holiday?: string;
   readonly visitor: boolean;
+  /** The doors that the credential is for; absent: not limited. */
+  readonly madeFor?: readonly string[];
+  /** How the kinds of credential are called that the device reads. */
+  readonly reads: readonly string[];
 }
 
-export function tripleOf(reason: ReasonCode): ReasonTriple {
+/** `isOffline`: false for a device on the site's network, to which nobody need carry anything. */
+export function tripleOf(reason: ReasonCode, isOffline = true): ReasonTriple {
   const [cause, remedy] = causeAndRemedyByReason[reason];
-  return { reason, cause, remedy };
+  return { reason, cause, remedy: (isOffline ? undefined : networkedRemedyByReason[reason]) ?? remedy };
 }
 
-export function remedyOf(reason: ReasonCode): string {
-  return tripleOf(reason).remedy;
+export function remedyOf(reason: ReasonCode, isOffline = true): string {
+  return tripleOf(reason, isOffline).remedy;
 }
 
 /** The triple with its steps, in the order in which they are taken. */
 export function remedyFor(reason: ReasonCode, facts: RemedyFacts): Remedy {
-  const triple = tripleOf(reason);
+  const triple = tripleOf(reason, facts.offline);
   const steps = stepsOf(reason, facts);
   const usual = steps.length > 0 ? steps : [{ path: [], action: triple.remedy }];
   return { ...triple, steps: needsSync(reason, facts) ? [...usual, syncStep(facts)] : usual };
-}
-
-/** One remedy for each failed check, in the documented order of the checks: the licence before the access group. */
-export function remediesFor(failed: readonly DenialReason[], facts: RemedyFacts): readonly Remedy[] {
-  return denialReasons.filter((reason) => failed.includes(reason)).map((reason) => remedyFor(reason, facts));
 }
 
 /** When nothing but a text of the Detail column is known: everything it may mean, in the order in which to look. */
@@ -100,6 +100,14 @@ function stepsOf(reason: ReasonCode, facts: RemedyFacts): readonly RemedyStep[] 
       return joinSteps(facts);
     case "OUT_OF_SCHEDULE":
       return [...leaveSteps(facts), ...joinSteps(facts)];
+    case "DOOR_NOT_ASSIGNED":
+      return [{ path: ["Doors", facts.door], action: "assign the door to the company or property" }];
+    case "CREDENTIAL_NOT_SUPPORTED":
+      return facts.reads.length === 0
+        ? []
+        : [{ path: [], action: `use what this device reads: ${facts.reads.join(", ")}` }];
+    case "WRONG_LOCK":
+      return wrongLockSteps(facts);
     case "CREDENTIAL_EXPIRED":
     case "CREDENTIAL_USES_EXHAUSTED":
       return facts.visitor ? [tempKeyStep] : newCredentialSteps(facts);
@@ -157,7 +165,15 @@ function licenceSteps(
   return [paymentPermission ? own : other];
 }
 
-/** Rows 110-111: a membership that is inherited has no button to remove it, and ends at the user group. */
+function wrongLockSteps({ credential, madeFor = [] }: RemedyFacts): readonly RemedyStep[] {
+  if (madeFor.length === 0) return [];
+  return [{ path: [], action: `use the ${credential} where it is for: ${madeFor.join(", ")}` }];
+}
+
+/**
+ * Rows 110-111: a membership that is inherited has no button to remove it, and ends at the user group. Only for whoever is to be moved:
+ * one group that lets in is enough (SPEC D10), and who came at the wrong hour need not lose what they have.
+ */
 function leaveSteps({ maker, user = "the target user", memberships }: RemedyFacts): readonly RemedyStep[] {
   if (maker === "DOOR") return [];
   const inherited = memberships.flatMap(({ group, inheritedFrom }) =>
@@ -165,6 +181,7 @@ function leaveSteps({ maker, user = "the target user", memberships }: RemedyFact
       ? []
       : [
           {
+            when: onlyToMove,
             // S2 says to remove the user from the group first and names no menu for it; the path is the thing itself.
             path: ["User group", inheritedFrom],
             action: `remove ${user} from the group first: access group ${group} is inherited from it`,
@@ -173,7 +190,11 @@ function leaveSteps({ maker, user = "the target user", memberships }: RemedyFact
   );
   const direct = memberships
     .filter(({ inheritedFrom }) => inheritedFrom === undefined)
-    .map(({ group }) => ({ path: ["User", "Personnel", user], action: `remove ${user} from access group ${group}` }));
+    .map(({ group }) => ({
+      when: onlyToMove,
+      path: ["User", "Personnel", user],
+      action: `remove ${user} from access group ${group}`,
+    }));
   return [...inherited, ...direct];
 }
 
@@ -204,7 +225,7 @@ function newCredentialSteps({ maker, user = "the target user", credential }: Rem
 
 /** Rows 117-118. */
 function holidaySteps({ maker, holiday = "the target holiday" }: RemedyFacts): readonly RemedyStep[] {
-  if (maker === "DOOR") return [];
+  if (maker === "DOOR") return [{ path: [], action: `set working hours for ${holiday}` }];
   return [
     {
       path: ["Access Control", "Holiday", holiday],
@@ -225,6 +246,8 @@ function syncStep({ door }: RemedyFacts): RemedyStep {
 function oneOf(names: readonly string[]): string {
   return names.length === 1 ? String(names[0]) : `one of ${names.join(", ")}`;
 }
+
+const onlyToMove = "only if the user is to be moved";
 
 /** Rows 114-115. */
 const tempKeyStep: RemedyStep = { path: ["User", "Visitor", "New"], action: "create a new temp key" };
@@ -318,7 +341,7 @@ const causeAndRemedyByReason: Readonly<Record<ReasonCode, readonly [cause: strin
     "The deadbolt is thrown from inside: daily codes do not open it; ask somebody inside.",
   ],
   INSUFFICIENT_BATTERY: ["The battery cannot move the bolt.", "Replace the batteries, then sync the door."],
-  WRONG_LOCK: ["The code was made for another door.", "Type the code at the lock of the door it was made for."],
+  WRONG_LOCK: ["It was made for another door.", "Use it at the lock of the door it was made for."],
   DOORCODE_EXPIRED: ["The code was for an earlier day.", "Generate a new doorcode: this one was for an earlier day."],
   DOORCODE_ALREADY_USED: ["The code opens once and has been used.", "Generate a new doorcode: this one opens once."],
   DOORCODE_NOT_YET_VALID: [
@@ -334,4 +357,16 @@ const causeAndRemedyByReason: Readonly<Record<ReasonCode, readonly [cause: strin
     "The door was released and not opened: try again and pull within its time.",
   ],
   JAMMED: ["The bolt cannot move.", "Free the bolt: align the door, then try again."],
+};
+
+/** Where the usual remedy has somebody go to the door: what is on a network needs no courier. */
+const networkedRemedyByReason: Partial<Record<ReasonCode, string>> = {
+  CREDENTIAL_UNKNOWN:
+    "Check the code or card; if it is new, see that the device is connected to the site, else assign it to a user.",
+  LEASE_ENDED:
+    "See that the device is connected to the site: it has not heard from it for longer than it may go on alone.",
+  DEVICE_CLOCK_WRONG: "See that the device is connected, so that its clock is set by the network.",
+  INSUFFICIENT_BATTERY: "Replace the batteries.",
+  CREDENTIAL_NOT_SYNCED:
+    "See that the device is connected to the site: the credential is right but has not reached it.",
 };

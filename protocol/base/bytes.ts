@@ -21,7 +21,7 @@ export function equalBytes(left: Uint8Array, right: Uint8Array): boolean {
 }
 
 export function utf8(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
+  return encoder.encode(text);
 }
 
 /** Big-endian u32 of a whole number 0..2^32-1. */
@@ -73,3 +73,5 @@ export function base64ToBytes(text: string): Uint8Array | undefined {
   for (let index = 0; index < binary.length; index++) bytes[index] = binary.charCodeAt(index);
   return bytes;
 }
+
+const encoder = new TextEncoder();

@@ -3,7 +3,7 @@
  * is a decision on the site as it is, or as it would be after the change.
  */
 import type { CredentialKind } from "../access/credential-kind.ts";
-import type { DenialReason } from "../access/reasons.ts";
+import type { CheckName, ReasonCode } from "../access/reasons.ts";
 import type { UnixSeconds } from "../base/units.ts";
 import { issuingRoles } from "../doorcode/allot.ts";
 import { modelByName } from "../firmware/models.ts";
@@ -17,7 +17,7 @@ export interface WayIn {
   /** Devices of the door that it opens now. */
   readonly opensAt: readonly string[];
   /** Why it opens none of them; undefined when it opens one, or when it is a mechanical key. */
-  readonly reason: DenialReason | undefined;
+  readonly reason: ReasonCode | undefined;
 }
 
 export interface Alternatives {
@@ -44,8 +44,11 @@ export function alternativesAt(site: Site, personId: string, doorId: string, at:
   return { credentials, codeIssuers, propertyManager: site.propertyManager };
 }
 
-/** The access groups with this door that would let the credential in at that time if its holder joined them, each proved by a decision. */
-export function groupsThatWouldOpen(
+/**
+ * The access groups with this door that would let the credential in at that time if its holder joined them, each proved by a decision:
+ * nothing about group, schedule and holiday is left in the way. What else is wrong with door or credential is not a group's to mend.
+ */
+export function groupsThatWouldLetIn(
   site: Site,
   doorId: string,
   credentialId: string,
@@ -55,7 +58,15 @@ export function groupsThatWouldOpen(
   if (holder === undefined) return [];
   return site.accessGroups
     .filter((group) => group.doors.includes(doorId) && isInForce(group, at) && !group.members.includes(holder))
-    .filter((group) => outcomeOf(withMember(site, group, holder), doorId, credentialId, at).opensAt.length > 0);
+    .filter((group) => hasNothingInTheWay(withMember(site, group, holder), doorId, credentialId, at));
+}
+
+function hasNothingInTheWay(site: Site, doorId: string, credentialId: string, at: UnixSeconds): boolean {
+  const decided = decideAtDesk(site, doorId, credentialId, at);
+  const devices = decided.ok ? decided.value : [];
+  return devices.some(({ checks }) =>
+    checks.every(({ check, result }) => !checksOfGroups.includes(check) || result === "passed"),
+  );
 }
 
 function withMember(site: Site, group: AccessGroup, personId: string): Site {
@@ -73,5 +84,7 @@ function outcomeOf(
   if (!decided.ok)
     return { opensAt: decided.fault.code === "mechanical-key" ? decided.fault.fits : [], reason: undefined };
   const opensAt = decided.value.filter(({ decision }) => decision.granted).map(({ deviceId }) => deviceId);
-  return { opensAt, reason: opensAt.length > 0 ? undefined : decided.value[0]?.decision.primaryReason };
+  return { opensAt, reason: opensAt.length > 0 ? undefined : decided.value[0]?.primaryReason };
 }
+
+const checksOfGroups: readonly CheckName[] = ["access-group", "schedule", "holiday"];

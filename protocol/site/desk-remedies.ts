@@ -3,12 +3,18 @@
  * proved by deciding again on a copy of the site, and, where every check passes and the door still stayed shut, UNEXPLAINED with
  * the evidence and no guess (rows 93-118, 124).
  */
-import { type DenialReason, detailLabelByKind, detailToReasons, type WarningCode } from "../access/reasons.ts";
-import { type Remedy, type RemedyFacts, remediesFor } from "../access/remedies.ts";
+import {
+  denialReasons,
+  detailLabelByKind,
+  detailToReasons,
+  type ReasonCode,
+  type WarningCode,
+} from "../access/reasons.ts";
+import { type Remedy, type RemedyFacts, remedyFor } from "../access/remedies.ts";
 import { ok, type Result } from "../base/result.ts";
 import type { UnixSeconds } from "../base/units.ts";
 import { modelByName } from "../firmware/models.ts";
-import { groupsThatWouldOpen } from "./alternatives.ts";
+import { groupsThatWouldLetIn } from "./alternatives.ts";
 import { type DeskDecision, type DeskFault, decideAtDesk } from "./desk-decision.ts";
 import { hasKey, isInForce, keysOf, personById } from "./rights.ts";
 import type { AccessGroup, Site } from "./site.ts";
@@ -28,7 +34,7 @@ export interface DeskQuestion {
 
 export interface DeskExplanation extends DeskDecision {
   readonly verdict: "granted" | "denied" | "unexplained";
-  /** One for each failed check, in the documented order. */
+  /** Of a fix that opens, those of its changes in their order; else one for each failed check, also for what shows up once others are mended. */
   readonly remedies: readonly Remedy[];
   /** Of a denial. */
   readonly fix?: Fix;
@@ -42,10 +48,9 @@ export interface Fix {
   /** Decided again after all of them: it would open. */
   readonly opens: boolean;
   /** Against what no change at the desk helps. */
-  readonly left: readonly DenialReason[];
-  /** Doors to which the person would gain or lose the key by the way. */
+  readonly left: readonly ReasonCode[];
+  /** Doors to which the person would gain the key by the way. */
   readonly gains: readonly string[];
-  readonly loses: readonly string[];
 }
 
 /** What support needs. Neither a code nor a card number stands in it. */
@@ -73,29 +78,48 @@ export function explainAtDesk(site: Site, question: DeskQuestion): Result<readon
 
 /**
  * Mends one failed check after the other on a copy of the site, in the documented order, and decides again after each. Stops when the
- * device opens, or when nothing that an operator does at the desk helps against what is left.
+ * device opens, or when nothing that an operator does at the desk helps against what is left. The remedies are made on the way, so
+ * that whoever carries them out has made the changes that were proved.
  */
-export function proposeFix(site: Site, deviceId: string, question: DeskQuestion): Fix {
+function mend(
+  site: Site,
+  deviceId: string,
+  question: DeskQuestion,
+): { readonly fix: Fix; readonly remedies: readonly Remedy[] } {
   let [mended, credential] = [site, question.credential];
   const changes: SiteChange[] = [];
+  const remedies: Remedy[] = [];
   for (;;) {
     const asked = { ...question, credential };
-    const decision = decisionOf(mended, deviceId, asked);
-    const failed = decision?.failedChecks ?? [];
-    if (decision?.granted === true) return provedFix(site, mended, question, changes);
-    const next = failed
-      .map((reason) => changesFor(reason, mended, deviceId, asked, decision?.holidayId))
-      .find((found) => found.length > 0);
+    const decided = decisionOf(mended, deviceId, asked);
+    if (decided?.decision.granted === true) return { fix: provedFix(site, mended, question, changes), remedies };
+    const left = decided?.reasons ?? [];
+    const facts = factsFor(mended, deviceId, asked, decided?.decision.holidayId);
+    const next = left
+      .map((reason) => ({ reason, made: changesFor(reason, mended, asked, decided?.decision.holidayId) }))
+      .find(({ made }) => made.length > 0);
     // What was tried once and did not help will not help again.
-    if (next === undefined || next.some((change) => changes.some((made) => sameChange(made, change)))) {
-      return { changes: [], opens: false, left: failed, gains: [], loses: [] };
+    if (next === undefined || next.made.some((change) => changes.some((made) => sameChange(made, change)))) {
+      const others = left.filter((one) => remedies.every(({ reason }) => reason !== one));
+      const all = [...remedies, ...others.map((reason) => remedyFor(reason, facts))];
+      return {
+        fix: { changes: [], opens: false, left, gains: [] },
+        remedies: all.toSorted((one, other) => rankOf(one.reason) - rankOf(other.reason)),
+      };
     }
-    for (const change of next) {
+    remedies.push(remedyFor(next.reason, facts));
+    for (const change of next.made) {
       mended = applyChange(mended, change);
       changes.push(change);
       if (change.kind === "replace-credential") credential = replacementId(change.credential);
     }
   }
+}
+
+/** The documented order; the wrong lock stands where the rights do. */
+function rankOf(reason: ReasonCode): number {
+  const wanted = reason === "WRONG_LOCK" ? "NO_ACCESS_RIGHTS" : reason;
+  return (denialReasons as readonly ReasonCode[]).indexOf(wanted);
 }
 
 function sameChange(left: SiteChange, right: SiteChange): boolean {
@@ -104,6 +128,7 @@ function sameChange(left: SiteChange, right: SiteChange): boolean {
 
 function explanationOf(site: Site, question: DeskQuestion, decided: DeskDecision): DeskExplanation {
   const { granted, failedChecks } = decided.decision;
+  const { reasons, deviceSays } = decided;
   const { stayedShut } = question;
   const evidence = evidenceOf(site, question, decided);
   if (granted) {
@@ -112,23 +137,22 @@ function explanationOf(site: Site, question: DeskQuestion, decided: DeskDecision
       ? { ...base, verdict: "granted" }
       : { ...base, verdict: "unexplained", remedy: unexplainedRemedy(evidence), evidence };
   }
-  const fix = proposeFix(site, decided.deviceId, question);
-  const remedies = remediesFor(failedChecks, factsFor(site, decided, question, fix));
+  const { fix, remedies } = mend(site, decided.deviceId, question);
   const named = detailToReasons(stayedShut?.detail ?? "")?.reasons;
-  const agrees = named === undefined || failedChecks.some((reason) => named.includes(reason));
+  const said = [...reasons, ...failedChecks, ...(deviceSays === undefined ? [] : [deviceSays])];
+  const agrees = named === undefined || said.some((reason) => named.includes(reason));
   return { ...decided, verdict: "denied", remedies, fix, ...(agrees ? {} : { evidence }) };
 }
 
-function decisionOf(site: Site, deviceId: string, { door, credential, at }: DeskQuestion) {
+function decisionOf(site: Site, deviceId: string, { door, credential, at }: DeskQuestion): DeskDecision | undefined {
   const decided = decideAtDesk(site, door, credential, at);
-  return decided.ok ? decided.value.find((one) => one.deviceId === deviceId)?.decision : undefined;
+  return decided.ok ? decided.value.find((one) => one.deviceId === deviceId) : undefined;
 }
 
 /** What an operator would do against one reason; nothing where it is not theirs to do, or not at a desk. */
 function changesFor(
-  reason: DenialReason,
+  reason: ReasonCode,
   site: Site,
-  deviceId: string,
   question: DeskQuestion,
   holiday: string | undefined,
 ): readonly SiteChange[] {
@@ -151,12 +175,11 @@ function changesFor(
     case "DOOR_NOT_ACTIVATED":
     case "DOOR_LICENSE_EXPIRED":
       return [{ kind: "license-door", door, from: at }];
+    case "DOOR_NOT_ASSIGNED":
+      return [{ kind: "assign-door", door }];
     case "NO_ACCESS_RIGHTS":
-      return holder === undefined ? [] : [joiningOf(site, question, holder)];
     case "OUT_OF_SCHEDULE":
-      return holder === undefined
-        ? []
-        : [...leavingOf(site, deviceId, question, holder), joiningOf(site, question, holder)];
+      return holder === undefined ? [] : [joiningOf(site, question, holder)];
     case "HOLIDAY_RESTRICTED":
       return holiday === undefined ? [] : [{ kind: "open-holiday", holiday, at }];
     default:
@@ -164,7 +187,7 @@ function changesFor(
   }
 }
 
-/** A group that opens by decision, or a new one where none would. */
+/** A group that lets in by decision, or a new one where none would. */
 function joiningOf(site: Site, { door, credential, at }: DeskQuestion, person: string): SiteChange {
   const [group] = suggestedGroups(site, door, credential, at);
   return group === undefined
@@ -172,7 +195,7 @@ function joiningOf(site: Site, { door, credential, at }: DeskQuestion, person: s
     : { kind: "join-group", group: group.id, person };
 }
 
-/** Groups that would open, by decision; first those that give the fewest other doors, and last those that give somebody's home. */
+/** Groups that would let in, by decision; first those that give the fewest other doors, and last those that give somebody's home. */
 function suggestedGroups(site: Site, door: string, credential: string, at: UnixSeconds): readonly AccessGroup[] {
   const holder = site.credentials.find(({ id }) => id === credential)?.person;
   if (holder === undefined) return [];
@@ -180,21 +203,7 @@ function suggestedGroups(site: Site, door: string, credential: string, at: UnixS
     site.doors.filter(({ id }) => id !== door && doors.includes(id) && !hasKey(site, holder, id, at));
   const cost = (group: AccessGroup): number =>
     extra(group).reduce((sum, { kind }) => sum + (kind === "RESIDENCE" ? homeCost : 1), 0);
-  return groupsThatWouldOpen(site, door, credential, at).toSorted((left, right) => cost(left) - cost(right));
-}
-
-/** S2 has the user leave the groups that do not cover the time; what is inherited ends at the user group, and that first. */
-function leavingOf(site: Site, deviceId: string, { door }: DeskQuestion, person: string): readonly SiteChange[] {
-  const model = site.devices.find(({ id }) => id === deviceId)?.model;
-  if (model === undefined || modelByName[model].maker !== "Akuvox") return [];
-  const held = keysOf(site, person, door);
-  const userGroups = new Set(held.flatMap(({ inheritedFrom }) => inheritedFrom ?? []));
-  return [
-    ...[...userGroups].map((userGroup): SiteChange => ({ kind: "leave-user-group", userGroup, person })),
-    ...held
-      .filter(({ inheritedFrom }) => inheritedFrom === undefined)
-      .map(({ group }): SiteChange => ({ kind: "leave-group", group: group.id, person })),
-  ];
+  return groupsThatWouldLetIn(site, door, credential, at).toSorted((left, right) => cost(left) - cost(right));
 }
 
 /** A fix that opens, with what it changes at other doors. */
@@ -213,11 +222,10 @@ function provedFix(
     opens: true,
     left: [],
     gains: after.filter((id) => id !== door && !before.includes(id)),
-    loses: before.filter((id) => id !== door && !after.includes(id)),
   };
 }
 
-function factsFor(site: Site, { deviceId, decision }: DeskDecision, question: DeskQuestion, fix: Fix): RemedyFacts {
+function factsFor(site: Site, deviceId: string, question: DeskQuestion, holidayId: string | undefined): RemedyFacts {
   const { door, at, assignTo, paymentPermission } = question;
   const device = site.devices.find(({ id }) => id === deviceId);
   const model = modelByName[device?.model ?? "R29"];
@@ -225,11 +233,11 @@ function factsFor(site: Site, { deviceId, decision }: DeskDecision, question: De
   const person = personById(site, credential?.person ?? assignTo ?? "");
   const userGroupName = (id: string) => site.userGroups.find((one) => one.id === id)?.name ?? id;
   const memberships = person === undefined ? [] : keysOf(site, person.id, door);
-  const holiday = site.holidays.find(({ id }) => id === decision.holidayId)?.name;
+  const holiday = site.holidays.find(({ id }) => id === holidayId)?.name;
   return {
     maker: model.maker,
     offline: model.network === "ble",
-    door: site.doors.find(({ id }) => id === door)?.name ?? door,
+    door: doorName(site, door),
     credential: credential === undefined ? "credential" : detailLabelByKind[credential.kind],
     ...(person === undefined ? {} : { user: person.name }),
     ...(assignTo === undefined ? {} : { meantFor: person === undefined ? "new user" : "current user" }),
@@ -240,21 +248,16 @@ function factsFor(site: Site, { deviceId, decision }: DeskDecision, question: De
         group: group.name,
         ...(inheritedFrom === undefined ? {} : { inheritedFrom: userGroupName(inheritedFrom) }),
       })),
-    groupsThatOpen: openingGroups(site, question, fix),
+    groupsThatOpen: suggestedGroups(site, door, question.credential, at).map(({ name }) => name),
     ...(holiday === undefined ? {} : { holiday }),
     visitor: credential?.kind === "temp-key",
+    ...(credential?.doors === undefined ? {} : { madeFor: credential.doors.map((id) => doorName(site, id)) }),
+    reads: model.takes.map((kind) => detailLabelByKind[kind]),
   };
 }
 
-/** Judged after everything that comes before the group is mended: with a licence that has ended no group would open anything. */
-function openingGroups(site: Site, { door, credential, at }: DeskQuestion, { changes }: Fix): readonly string[] {
-  let [mended, presented] = [site, credential];
-  for (const change of changes) {
-    if (change.kind === "join-group" || change.kind === "create-group") break;
-    mended = applyChange(mended, change);
-    if (change.kind === "replace-credential") presented = replacementId(change.credential);
-  }
-  return suggestedGroups(mended, door, presented, at).map(({ name }) => name);
+function doorName(site: Site, doorId: string): string {
+  return site.doors.find(({ id }) => id === doorId)?.name ?? doorId;
 }
 
 function evidenceOf(site: Site, question: DeskQuestion, decided: DeskDecision): Evidence {
@@ -267,7 +270,7 @@ function evidenceOf(site: Site, question: DeskQuestion, decided: DeskDecision): 
   const isDoor = device !== undefined && modelByName[device.model].maker === "DOOR";
   return {
     site: { id: site.id, name: site.name, timeZone: site.timeZone },
-    door: site.doors.find(({ id }) => id === question.door)?.name ?? question.door,
+    door: doorName(site, question.door),
     device: { id: decided.deviceId, model: decided.model, serial: device?.serial ?? "" },
     credential: { id: question.credential, kind: credential?.kind ?? "" },
     person: person === undefined ? null : { name: person.name, email: person.email },
@@ -285,7 +288,7 @@ function evidenceOf(site: Site, question: DeskQuestion, decided: DeskDecision): 
 }
 
 function unexplainedRemedy({ sendTo }: Evidence): string {
-  return `UNEXPLAINED: every check passes for the site as it is known here. Send the evidence to ${sendTo.join(" or ")}.`;
+  return `UNEXPLAINED: no check fails for the site as it is known here. Send the evidence to ${sendTo.join(" or ")}.`;
 }
 
 /** More than all the other doors of a site together. */

@@ -1,7 +1,8 @@
 /**
  * How easily each lock of a site is opened by guessing (SPEC C10; PROTOCOL part 6): odds per lock and day, against the site's bound.
  *
- * Locks are judged, readers are reported: what a reader's own firmware allows in wrong tries is not ours to hold.
+ * A lock's tries are ours to hold. How many wrong tries a reader's firmware allows is unknown; its odds are those of our own throttle,
+ * which the firmware can hardly better: beyond the bound even so is beyond it, within it proves nothing.
  */
 import { guessingOdds, triesPerDay } from "../doorcode/guessing.ts";
 import { modelByName } from "../firmware/models.ts";
@@ -11,14 +12,22 @@ export interface DeviceOdds {
   readonly deviceId: string;
   readonly doorId: string;
   readonly model: string;
-  /** N: wrong tries in any 24 hours, at most. */
-  readonly triesPerDay: number;
+  /** N: wrong tries in any 24 hours, at most; undefined where they are a reader's firmware's. */
+  readonly triesPerDay: number | undefined;
   /** V by length: codes of so many digits that are accepted at one time. */
   readonly acceptedByDigits: ReadonlyMap<number, number>;
-  /** 0-1, per day. */
+  /** 0-1, per day; of a reader as if our throttle held it. */
   readonly odds: number;
+  /** The same while the door's daily key is renewed: the lock then holds two, and accepts every slot of both. */
+  readonly renewalOdds: number;
   readonly bound: number;
-  readonly verdict: "within bound" | "beyond bound" | "waived" | "not judged" | "no keypad";
+  readonly verdict:
+    | "within bound"
+    | "beyond bound"
+    | "beyond bound even throttled"
+    | "throttle unknown"
+    | "waived"
+    | "no keypad";
 }
 
 /** One entry for each device, in the site's order. */
@@ -33,29 +42,43 @@ export function oddsText(odds: number): string {
 }
 
 function deviceOdds(site: Site, device: SiteDevice, holders: ReadonlySet<string>): DeviceOdds {
-  const model = modelByName[device.model];
+  const isLock = modelByName[device.model].what === "lock";
   const tries = triesPerDay(site.guessing);
-  const acceptedByDigits = acceptedCodes(site, device, holders);
+  const acceptedByDigits = acceptedCodes(site, device, holders, 1);
   const odds = guessingOdds(tries, acceptedByDigits);
-  const { bound, waiver } = site.guessing;
-  // PROTOCOL part 6: four digits always need the waiver, however few the tries.
-  const isWithin = odds <= bound && !acceptedByDigits.has(4);
-  const judged = isWithin ? "within bound" : waiver === undefined ? "beyond bound" : "waived";
-  const verdict = acceptedByDigits.size === 0 ? "no keypad" : model.what === "lock" ? judged : "not judged";
   return {
     deviceId: device.id,
     doorId: device.door,
     model: device.model,
-    triesPerDay: tries,
+    triesPerDay: isLock ? tries : undefined,
     acceptedByDigits,
     odds,
-    bound,
-    verdict,
+    renewalOdds: guessingOdds(tries, acceptedCodes(site, device, holders, dailyKeysAtRenewal)),
+    bound: site.guessing.bound,
+    verdict: acceptedByDigits.size === 0 ? "no keypad" : verdictOf(site, isLock, odds, acceptedByDigits),
   };
 }
 
+function verdictOf(
+  { guessing: { bound, waiver } }: Site,
+  isLock: boolean,
+  odds: number,
+  acceptedByDigits: ReadonlyMap<number, number>,
+): DeviceOdds["verdict"] {
+  // PROTOCOL part 6: four digits always need the waiver, however few the tries. A reader's PINs are not our codes.
+  const isWithin = odds <= bound && !(isLock && acceptedByDigits.has(4));
+  if (isWithin) return isLock ? "within bound" : "throttle unknown";
+  if (waiver !== undefined) return "waived";
+  return isLock ? "beyond bound" : "beyond bound even throttled";
+}
+
 /** Every daily slot of both modes, and every code of people who have a key to the door. */
-function acceptedCodes(site: Site, device: SiteDevice, holders: ReadonlySet<string>): ReadonlyMap<number, number> {
+function acceptedCodes(
+  site: Site,
+  device: SiteDevice,
+  holders: ReadonlySet<string>,
+  dailyKeys: number,
+): ReadonlyMap<number, number> {
   const { takes } = modelByName[device.model];
   const accepted = new Map<number, number>();
   const add = (digits: number, count: number): void => {
@@ -63,7 +86,7 @@ function acceptedCodes(site: Site, device: SiteDevice, holders: ReadonlySet<stri
   };
   const door = site.doors.find(({ id }) => id === device.door);
   if (door !== undefined && takes.includes("daily-doorcode")) {
-    add(site.doorcodeDigits, door.dailySlots.singleUse + door.dailySlots.allDay);
+    add(site.doorcodeDigits, dailyKeys * (door.dailySlots.singleUse + door.dailySlots.allDay));
   }
   for (const { kind, digits, person, doors, state } of site.credentials) {
     const isHere = doors === undefined || doors.includes(device.door);
@@ -79,3 +102,6 @@ function keyHolders(site: Site, doorId: string): ReadonlySet<string> {
   const members = site.userGroups.filter(({ id }) => inherited.has(id)).flatMap((group) => group.members);
   return new Set([...groups.flatMap((group) => group.members), ...members]);
 }
+
+/** The old one and the new one. */
+const dailyKeysAtRenewal = 2;

@@ -4,7 +4,7 @@
  */
 import { civilSeconds, minuteOfDay, offsetAt } from "../access/calendar.ts";
 import { type UnixSeconds, unixSeconds } from "../base/units.ts";
-import type { AccessGroup, Site, SiteCredential, SiteSchedule } from "./site.ts";
+import type { AccessGroup, Door, Site, SiteCredential, SiteSchedule } from "./site.ts";
 import { zoneTable } from "./zone.ts";
 
 export type SiteChange =
@@ -15,8 +15,8 @@ export type SiteChange =
   | { readonly kind: "begin-credential"; readonly credential: string; readonly from: UnixSeconds }
   /** For a year. */
   | { readonly kind: "license-door"; readonly door: string; readonly from: UnixSeconds }
-  | { readonly kind: "leave-user-group"; readonly userGroup: string; readonly person: string }
-  | { readonly kind: "leave-group"; readonly group: string; readonly person: string }
+  /** To a company that stands for any. */
+  | { readonly kind: "assign-door"; readonly door: string }
   | { readonly kind: "join-group"; readonly group: string; readonly person: string }
   | { readonly kind: "create-group"; readonly door: string; readonly person: string; readonly at: UnixSeconds }
   /** The hour of the civil day in which `at` lies. */
@@ -35,15 +35,8 @@ export function applyChange(site: Site, change: SiteChange): Site {
       return withReplacement(site, change.credential, change.from);
     case "license-door":
       return withLicence(site, change.door, change.from);
-    case "leave-user-group":
-      return {
-        ...site,
-        userGroups: site.userGroups.map((one) =>
-          one.id === change.userGroup ? { ...one, members: without(one.members, change.person) } : one,
-        ),
-      };
-    case "leave-group":
-      return withGroup(site, change.group, (one) => ({ ...one, members: without(one.members, change.person) }));
+    case "assign-door":
+      return withDoor(site, change.door, (one) => ({ ...one, company: "new/company" }));
     case "join-group":
       return withGroup(site, change.group, (one) => ({ ...one, members: [...one.members, change.person] }));
     case "create-group":
@@ -63,8 +56,14 @@ function withCredential(site: Site, id: string, change: (one: SiteCredential) =>
 }
 
 function withLicence(site: Site, id: string, from: UnixSeconds): Site {
-  const licence = { kind: "dated", from, until: unixSeconds(from + yearSeconds) } as const;
-  return { ...site, doors: site.doors.map((door) => (door.id === id ? { ...door, licence } : door)) };
+  return withDoor(site, id, (one) => ({
+    ...one,
+    licence: { kind: "dated", from, until: unixSeconds(from + yearSeconds) },
+  }));
+}
+
+function withDoor(site: Site, id: string, change: (one: Door) => Door): Site {
+  return { ...site, doors: site.doors.map((one) => (one.id === id ? change(one) : one)) };
 }
 
 function withGroup(site: Site, id: string, change: (one: AccessGroup) => AccessGroup): Site {
@@ -129,10 +128,6 @@ function withWorkingHours(site: Site, id: string, at: UnixSeconds): Site {
       one.id === id ? { ...one, workingHours: [...one.workingHours, hours] } : one,
     ),
   };
-}
-
-function without(members: readonly string[], person: string): readonly string[] {
-  return members.filter((one) => one !== person);
 }
 
 const yearSeconds = 365 * 86_400;

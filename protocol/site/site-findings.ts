@@ -23,6 +23,7 @@ export function siteFindings(raw: unknown, start: UnixSeconds): readonly Finding
     ...licenceFindings(raw, clock),
     ...deviceFindings(raw),
     ...credentialFindings(raw),
+    ...codeLengthFindings(raw),
   ];
 }
 
@@ -170,6 +171,25 @@ function credentialFindings(raw: unknown): readonly Finding[] {
   });
 }
 
+/** A keypad without a check mark ends every entry at the length of the site's doorcodes: no other code can be typed there. */
+function codeLengthFindings(raw: unknown): readonly Finding[] {
+  const siteDigits = valueAt(raw, ["site", "doorcodeDigits"]) ?? DOORCODE_DIGITS;
+  const endedByLength = entriesOf(raw, ["devices"]).flatMap(({ path }) => {
+    const [id, door, model] = ["id", "door", "model"].map((field) => valueAt(raw, [...path, field]));
+    if (!isModelName(model)) return [];
+    const { checkMarkKey, takes } = modelByName[model];
+    return takes.includes("permanent-doorcode") && !checkMarkKey ? [{ id, door, model }] : [];
+  });
+  return entriesOf(raw, ["credentials"]).flatMap(({ path }) => {
+    const [kind, code, doors] = ["kind", "code", "doors"].map((field) => valueAt(raw, [...path, field]));
+    if (kind !== "permanent-doorcode" || typeof code !== "string" || !/^[0-9]{4,7}$/.test(code)) return [];
+    const lock = endedByLength.find(({ door }) => !Array.isArray(doors) || doors.includes(door));
+    if (lock === undefined || code.length === siteDigits) return [];
+    const expected = `${siteDigits} digits as the site's doorcodes have, for ${lock.id} (${lock.model}) has no check mark`;
+    return [{ path: [...path, "code"], expected }];
+  });
+}
+
 function mediumOf(kind: unknown): string {
   return kind === "temp-key" ? "qr" : String(kind);
 }
@@ -241,4 +261,6 @@ const edgeByField: ReadonlyMap<string, "from" | "until"> = new Map([
   ["revokedAt", "from"],
   ["signedOutAt", "from"],
 ]);
+/** What the schema says where the file says nothing. */
+const DOORCODE_DIGITS = 7;
 const presentedFields = ["code", "number", "text", "template", "plate"] as const;

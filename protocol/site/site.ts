@@ -150,6 +150,7 @@ export interface SiteCredential {
   /** Half open. */
   readonly from?: UnixSeconds;
   readonly until?: UnixSeconds;
+  /** How often in all since it was given, at each device, whatever was used so far (SPEC D12): devices count by the id and forget none. */
   readonly usesLeft?: number;
   readonly digits?: string;
   readonly token?: string;
@@ -271,7 +272,7 @@ const credentialSchema = z.discriminatedUnion("kind", [
   z.strictObject({ ...credentialBase, kind: z.literal("permanent-doorcode"), code: digitsText(4, 7) }),
   z.strictObject({ ...credentialBase, kind: z.literal("keycard"), number: hexText }),
   z.strictObject({ ...credentialBase, kind: z.literal("mechanical-key") }),
-  z.strictObject({ ...credentialBase, kind: z.literal("pin"), code: digitsText(2, 8) }),
+  z.strictObject({ ...credentialBase, kind: z.literal("pin"), code: digitsText(4, 8) }),
   z.strictObject({ ...credentialBase, kind: z.literal("rf-card"), number: hexText }),
   z.strictObject({ ...credentialBase, kind: z.literal("qr"), text: z.string().min(8).max(200) }),
   z.strictObject({ ...credentialBase, kind: z.literal("face"), template: z.string().min(1).max(64) }),

@@ -2,15 +2,17 @@
  * `decide` on the largest policy a lock can hold, beside casbin on an equivalent model in the same run.
  *
  * casbin is given what it is made for: roles for access groups, one policy line for each group, and our own calendar as functions, so
- * that the comparison is about deciding and not about time zones. It is told who asks; so is `decide` in that figure, by an app's
- * credential id. The other figures are about decisions as a lock makes them: two of five by app, two by code, one by card, and for
- * a code or a card the lock first has to find out whose it is.
+ * that the comparison is about deciding and not about time zones. It is told who asks, in every figure.
+ *
+ * Every target is about one thing: decisions as a lock makes them, two of five by app, two by code, one by card. For an app `decide` is
+ * told who asks; for a code or a card it first has to find out whose it is, by a keyed hash. What each of the three costs alone stands
+ * beside casbin too, for information.
  */
 import { newEnforcer, newModelFromString } from "casbin";
 import type { Attempt, LockState } from "../../protocol/access/attempt.ts";
 import { civilSeconds, closingHoliday, isHoliday, offsetAt, scheduleCovers } from "../../protocol/access/calendar.ts";
 import { decide } from "../../protocol/access/decide.ts";
-import { encodePolicy } from "../../protocol/access/policy.ts";
+import { encodePolicy, type LockPolicy } from "../../protocol/access/policy.ts";
 import { type IndexedPolicy, indexPolicy } from "../../protocol/access/policy-index.ts";
 import { assert } from "../../protocol/base/result.ts";
 import { localDay, parseDeviceId, type UnixSeconds, unixSeconds } from "../../protocol/base/units.ts";
@@ -30,75 +32,78 @@ export async function benchDecide(options: BenchOptions): Promise<BenchResult> {
   const large = compiled(site);
   const small = compiled(siteOf(sizes.small));
   const apps = { large: attemptsOf("app", sizes.large), small: attemptsOf("app", sizes.small) };
+  const codes = attemptsOf("code", sizes.large);
+  const cards = attemptsOf("card", sizes.large);
   const mixed = { large: mixedAttempts(sizes.large), small: mixedAttempts(sizes.small) };
   const casbin = await casbinDecider(site, large);
   checkAgreement(large, casbin);
-  const rates = { app: 0, smallApp: 0, casbin: 0, large: 0, small: 0, code: 0, card: 0 };
+  const rates = { mix: 0, smallMix: 0, app: 0, smallApp: 0, code: 0, card: 0, casbin: 0 };
   let compileSeconds = Number.POSITIVE_INFINITY;
   let bytes = 0;
   // Interleaved and the best of each: what else the machine does falls on all alike, and only the least disturbed round counts.
   for (let round = 0; round < rounds; round++) {
     rates.app = Math.max(rates.app, decisionsPerSecond(large, apps.large, 40_000));
     rates.smallApp = Math.max(rates.smallApp, decisionsPerSecond(small, apps.small, 40_000));
-    rates.large = Math.max(rates.large, decisionsPerSecond(large, mixed.large, 15_000));
-    rates.small = Math.max(rates.small, decisionsPerSecond(small, mixed.small, 15_000));
+    rates.mix = Math.max(rates.mix, decisionsPerSecond(large, mixed.large, 15_000));
+    rates.smallMix = Math.max(rates.smallMix, decisionsPerSecond(small, mixed.small, 15_000));
     rates.casbin = Math.max(rates.casbin, perSecond(options.quick ? 40 : 100, casbin.enforceAt));
-    rates.code = Math.max(rates.code, decisionsPerSecond(large, attemptsOf("code", sizes.large), 2_000));
-    rates.card = Math.max(rates.card, decisionsPerSecond(large, attemptsOf("card", sizes.large), 2_000));
-    const began = performance.now();
-    bytes = encodePolicy(compiled(site).policy).length;
-    compileSeconds = Math.min(compileSeconds, (performance.now() - began) / 1_000);
+    rates.code = Math.max(rates.code, decisionsPerSecond(large, codes, 10_000));
+    rates.card = Math.max(rates.card, decisionsPerSecond(large, cards, 10_000));
+    // Several in a round: an authority compiles again and again, and 15 in all would measure the compiler of JavaScript.
+    for (let again = 0; again < 4; again++) {
+      const began = performance.now();
+      bytes = encodePolicy(compiledPolicy(site)).length;
+      compileSeconds = Math.min(compileSeconds, (performance.now() - began) / 1_000);
+    }
   }
   return benchResult("decide", figuresOf(rates, compileSeconds, bytes));
 }
 
-type Rates = Readonly<Record<"app" | "smallApp" | "casbin" | "large" | "small" | "code" | "card", number>>;
+type Rates = Readonly<Record<"mix" | "smallMix" | "app" | "smallApp" | "code" | "card" | "casbin", number>>;
 
 function figuresOf(rates: Rates, compileSeconds: number, bytes: number): readonly Figure[] {
-  const againstCasbin = rates.app / rates.casbin;
-  const flatness = rates.large / rates.small;
-  const appFlatness = rates.app / rates.smallApp;
-  const compileDecisions = compileSeconds * rates.large;
+  const casbin = { name: "casbin enforceSync", value: Math.round(rates.casbin) };
+  const besideCasbin = (rate: number) => ({
+    value: Math.round(rate),
+    unit: "decisions/s",
+    anchor: casbin,
+    ratio: rounded(rate / rates.casbin),
+  });
+  const besideSmall = (large: number, small: number) => ({
+    value: Math.round(large),
+    unit: "decisions/s",
+    anchor: { name: "50 credentials", value: Math.round(small) },
+    ratio: rounded(large / small),
+  });
+  const compileDecisions = compileSeconds * rates.mix;
   return [
     {
       id: "decisions-5000",
-      value: Math.round(rates.app),
-      unit: "decisions/s",
-      anchor: { name: "casbin enforceSync", value: Math.round(rates.casbin) },
-      ratio: rounded(againstCasbin),
+      ...besideCasbin(rates.mix),
       target: "ratio >= 100",
-      holds: againstCasbin >= 100,
+      holds: rates.mix / rates.casbin >= 100,
     },
+    { id: "app-decisions", ...besideCasbin(rates.app) },
+    { id: "code-decisions", ...besideCasbin(rates.code) },
+    { id: "card-decisions", ...besideCasbin(rates.card) },
     {
       id: "flat-50-to-5000",
-      value: Math.round(rates.large),
-      unit: "decisions/s",
-      anchor: { name: "50 credentials", value: Math.round(rates.small) },
-      ratio: rounded(flatness),
+      ...besideSmall(rates.mix, rates.smallMix),
       target: "ratio >= 0.8",
-      holds: flatness >= 0.8,
+      holds: rates.mix / rates.smallMix >= 0.8,
     },
-    {
-      id: "flat-app-50-to-5000",
-      value: Math.round(rates.app),
-      unit: "decisions/s",
-      anchor: { name: "50 credentials", value: Math.round(rates.smallApp) },
-      ratio: rounded(appFlatness),
-      // Information: a decision of a quarter of a microsecond shows the latency of the machine's memory before anything of ours.
-      holds: true,
-    },
+    // Information: a decision of a quarter of a microsecond shows the latency of the machine's memory before anything of ours.
+    { id: "flat-app-50-to-5000", ...besideSmall(rates.app, rates.smallApp) },
     {
       id: "compile-and-encode",
       value: rounded(compileSeconds * 1_000),
       unit: "ms",
-      anchor: { name: "25,000 decisions (ms)", value: rounded((25_000 / rates.large) * 1_000) },
+      anchor: { name: "25,000 decisions (ms)", value: rounded((25_000 / rates.mix) * 1_000) },
       ratio: rounded(compileDecisions / 25_000),
       target: "ratio <= 1",
       holds: compileDecisions <= 25_000,
     },
-    { id: "encoded-size", value: bytes, unit: "bytes", holds: true },
-    { id: "code-decisions", value: Math.round(rates.code), unit: "decisions/s", holds: true },
-    { id: "card-decisions", value: Math.round(rates.card), unit: "decisions/s", holds: true },
+    { id: "encoded-size", value: bytes, unit: "bytes" },
   ];
 }
 
@@ -205,9 +210,13 @@ m = r.obj == p.obj && g(r.sub, p.sub) && open(p.schedule, p.observes, r.at)
 `;
 
 function compiled(site: Site): IndexedPolicy {
+  return indexPolicy(compiledPolicy(site));
+}
+
+function compiledPolicy(site: Site): LockPolicy {
   const policy = compileLockPolicy(site, "lock", { epoch: 1, version: 1, now: start, codeHashKey });
   assert(policy.ok, "the bench's site compiles");
-  return indexPolicy(policy.value);
+  return policy.value;
 }
 
 /** A fifth of the credentials are apps; people are spread over as many groups as there are schedules. */

@@ -9,7 +9,8 @@ export interface Figure {
   readonly ratio?: number;
   /** What the ratio is judged against; absent: information only. */
   readonly target?: string;
-  readonly holds: boolean;
+  /** Whether the target is kept; a figure without one holds nothing. */
+  readonly holds?: boolean;
 }
 
 export interface BenchResult {
@@ -24,7 +25,7 @@ export interface BenchOptions {
 }
 
 export function benchResult(bench: string, figures: readonly Figure[]): BenchResult {
-  return { bench, figures, holds: figures.every(({ holds }) => holds) };
+  return { bench, figures, holds: figures.every(({ holds }) => holds !== false) };
 }
 
 /** One line for each figure. */
@@ -33,7 +34,8 @@ export function benchText({ figures }: BenchResult): string {
     .map(({ id, value, unit, anchor, ratio, target, holds }) => {
       const beside = anchor === undefined ? "" : `  beside ${anchor.name} ${anchor.value}, ratio ${ratio}`;
       const judged = target === undefined ? "" : `, ${target}`;
-      return `${holds ? "ok  " : "MISS"} ${id}: ${value} ${unit}${beside}${judged}\n`;
+      const mark = holds === false ? "MISS" : target === undefined ? "    " : "ok  ";
+      return `${mark} ${id}: ${value} ${unit}${beside}${judged}\n`;
     })
     .join("");
 }

@@ -13,7 +13,7 @@ import { type AllotDay, allotDailyCode } from "../../protocol/doorcode/allot.ts"
 import { dailyCode, dailyCodes } from "../../protocol/doorcode/daily-code.ts";
 import { openDelivery } from "../../protocol/doorcode/delivery.ts";
 import { modelByName } from "../../protocol/firmware/models.ts";
-import { alternativesAt, groupsThatWouldOpen } from "../../protocol/site/alternatives.ts";
+import { alternativesAt, groupsThatWouldLetIn } from "../../protocol/site/alternatives.ts";
 import { decideAtDesk } from "../../protocol/site/desk-decision.ts";
 import { doorcodeIssuer, keysOf } from "../../protocol/site/rights.ts";
 import type { Site } from "../../protocol/site/site.ts";
@@ -80,7 +80,7 @@ describe("S0: a doorcode that did not open", () => {
     expect(refineUnknown(entry, entryTagKey, [issuedYesterday], []).reason).toBe("DOORCODE_EXPIRED");
   });
 
-  it("row 35: expiry is judged by the lock's clock when it decides and by true time when it is explained", () => {
+  it("row 35: the lock judges expiry by its own clock, the authority explains it by true time", () => {
     const slow = after(-day);
     const lobby = policyOf(site, "lobby-lock");
     // By true time it is over; a lock that is a day behind lets it in.
@@ -131,7 +131,7 @@ describe("S1: ways in", () => {
     const open = ways.filter(({ opensAt }) => opensAt.length > 0).map(({ credentialId }) => credentialId);
     expect(open).toEqual(["alice-app", "alice-code", "alice-key"]);
     expect(ways.slice(0, 3).map(({ credentialId }) => credentialId)).toEqual(open);
-    expect(ways.find(({ credentialId }) => credentialId === "alice-pin")?.reason).toBe("CREDENTIAL_UNKNOWN");
+    expect(ways.find(({ credentialId }) => credentialId === "alice-pin")?.reason).toBe("CREDENTIAL_NOT_SUPPORTED");
   });
 
   it("row 68: property management's contact is part of the answer", () => {
@@ -287,19 +287,29 @@ describe("S2: reason, text and remedy", () => {
 
   it("row 112: existing groups that cover this door at this time are suggested", () => {
     const groupsAt = (time: string) =>
-      groupsThatWouldOpen(site, "garage", "cara-pin", newYork(time)).map(({ id }) => id);
+      groupsThatWouldLetIn(site, "garage", "cara-pin", newYork(time)).map(({ id }) => id);
     expect(groupsAt("2026-11-24T12:00:00")).toEqual(["residents", "office", "cleaning"]);
     expect(groupsAt("2026-11-24T20:00:00")).toEqual(["residents", "office"]);
   });
 
+  it("row 112: also for a credential whose time has not begun or is over: a group is judged by what is a group's", () => {
+    for (const period of [{ from: after(day) }, { until: after(-day) }, { state: "lost" as const }]) {
+      const credentials = site.credentials.map((one) => (one.id === "cara-pin" ? { ...one, ...period } : one));
+      const groups = groupsThatWouldLetIn({ ...site, credentials }, "garage", "cara-pin", start);
+      expect(groups.map(({ id }) => id)).toEqual(["residents", "office", "cleaning"]);
+    }
+  });
+
   it("row 113: the change is simulated, and it opens", () => {
-    const [group] = groupsThatWouldOpen(site, "garage", "cara-pin", start);
+    const [group] = groupsThatWouldLetIn(site, "garage", "cara-pin", start);
     const accessGroups = site.accessGroups.map((one) =>
       one.id === group?.id ? { ...one, members: [...one.members, "cara"] } : one,
     );
     expect(deskAt("garage", "cara-pin", start, { ...site, accessGroups }).reasons).toEqual([]);
+    // A licence that has ended is not the group's to mend, and makes no group worse.
+    expect(groupsThatWouldLetIn(site, "roof", "cara-pin", start).map(({ id }) => id)).toEqual(["residents"]);
     // Nothing is suggested that would not help.
-    expect(groupsThatWouldOpen(site, "roof", "cara-pin", start)).toEqual([]);
+    expect(groupsThatWouldLetIn(site, "home-1a", "loose-card", start)).toEqual([]);
   });
 
   it("row 114: a temp key has two ends", () => {
@@ -326,7 +336,6 @@ describe("S2: reason, text and remedy", () => {
   it.each([
     ["row 119: credential validity", "credential"],
     ["row 120: access group assignment", "access-group"],
-    ["row 121: access schedule", "schedule"],
     ["row 122: door licence status", "licence"],
     ["row 123: visitor validity period", "validity"],
   ])("%s is always checked, also after another check failed", (_, check) => {
@@ -336,9 +345,25 @@ describe("S2: reason, text and remedy", () => {
     );
     const said = deskAt("roof", "visit", after(3 * hour), { ...site, credentials });
     const result = said.checks.find((one) => one.check === check)?.result;
-    expect(result).toBe(check === "schedule" ? "not evaluated" : "failed");
-    // And where all is well, all five are said to have passed.
+    expect(result).toBe("failed");
+    // And where all is well, all of them are said to have passed.
     expect(deskAt("garage", "alice-pin").checks.find((one) => one.check === check)?.result).toBe("passed");
+  });
+
+  it("row 121: access schedule is always checked, also after another check failed", () => {
+    const credentials = site.credentials.map((one) => (one.id === "eve-rf" ? { ...one, state: "lost" as const } : one));
+    const scheduleOf = (credential: string, at: UnixSeconds) =>
+      deskAt("garage", credential, at, { ...site, credentials }).checks.find((one) => one.check === "schedule")?.result;
+    const evening = newYork("2026-11-24T20:00:00");
+    // A lost card outside its group's hours: both are said.
+    expect(deskAt("garage", "eve-rf", evening, { ...site, credentials }).reasons).toEqual([
+      "CREDENTIAL_LOST",
+      "OUT_OF_SCHEDULE",
+    ]);
+    expect(scheduleOf("eve-rf", evening)).toBe("failed");
+    expect(scheduleOf("eve-rf", newYork("2026-11-24T12:00:00"))).toBe("passed");
+    // Whoever has no key has no schedule that could be looked at.
+    expect(scheduleOf("cara-pin", evening)).toBe("not evaluated");
   });
 
   it("row 92: what a lock holds has no text, no name and no code; the texts are made outside", () => {

@@ -7,7 +7,7 @@ import { decideAtDesk } from "../../protocol/site/desk-decision.ts";
 import { type DeskQuestion, explainAtDesk } from "../../protocol/site/desk-remedies.ts";
 import { explainDirectory } from "../../protocol/site/directory.ts";
 import type { Site } from "../../protocol/site/site.ts";
-import { applyChange, replacementId } from "../../protocol/site/site-change.ts";
+import { applyChange, replacementId, type SiteChange } from "../../protocol/site/site-change.ts";
 import { after, day, hour, mapleCourt, siteOf, start } from "../protocol/site/fixtures.ts";
 
 const site = siteOf(mapleCourt);
@@ -29,6 +29,7 @@ const facts: RemedyFacts = {
   memberships: [],
   groupsThatOpen: [],
   visitor: false,
+  reads: [],
 };
 
 describe("row 18", () => {
@@ -122,7 +123,7 @@ describe("a door without a licence", () => {
   it("row 105: Doors, the unsubscribed door, renew; and then it opens", () => {
     const { lines, fix } = explain("roof", "alice-pin", { paymentPermission: true });
     expect(lines).toEqual(["with payment permission, Doors > Roof: renew the unsubscribed door"]);
-    expect(fix).toMatchObject({ opens: true, changes: [{ kind: "license-door", door: "roof" }], gains: [], loses: [] });
+    expect(fix).toMatchObject({ opens: true, changes: [{ kind: "license-door", door: "roof" }], gains: [] });
   });
 });
 
@@ -153,22 +154,23 @@ describe("access groups", () => {
   it("row 110: User > Personnel: out of the group that does not cover the time, then into one that does", () => {
     const { lines, fix } = explain("garage", "eve-rf", { at: evening }, direct);
     expect(lines).toEqual([
-      "User > Personnel > Eve Elm: remove Eve Elm from access group Cleaning",
+      "only if the user is to be moved, User > Personnel > Eve Elm: remove Eve Elm from access group Cleaning",
       "User > Personnel > Eve Elm > +Add to Existing Access Group: one of Residents, Office",
     ]);
-    expect(fix?.changes.map(({ kind }) => kind)).toEqual(["leave-group", "join-group"]);
+    // One group that lets in is enough: nobody loses a key for coming at the wrong hour.
+    expect(fix?.changes.map(({ kind }) => kind)).toEqual(["join-group"]);
     expect(fix?.opens).toBe(true);
   });
 
   it("row 111: a membership that is inherited ends at the user group, which is named, and first", () => {
     const { lines, fix } = explain("garage", "eve-rf", { at: evening });
     expect(lines[0]).toBe(
-      "User group > Cleaners: remove Eve Elm from the group first: access group Cleaning is inherited from it",
+      "only if the user is to be moved, User group > Cleaners: remove Eve Elm from the group first: access group Cleaning is inherited from it",
     );
     expect(lines.join()).not.toContain("remove Eve Elm from access group");
-    expect(fix?.changes[0]).toEqual({ kind: "leave-user-group", userGroup: "cleaners", person: "eve" });
     // Nobody else's home is opened to her when another group does.
-    expect(fix?.changes[1]).toMatchObject({ kind: "join-group", group: "residents" });
+    expect(fix?.changes).toHaveLength(1);
+    expect(fix?.changes[0]).toMatchObject({ kind: "join-group", group: "residents" });
     expect(fix?.gains).toEqual(["roof", "gym"]);
   });
 
@@ -184,6 +186,14 @@ describe("access groups", () => {
     expect(fix).toMatchObject({ opens: true, changes: [{ kind: "create-group", door: "garage", person: "cara" }] });
   });
 
+  it("row 112: a group that exists is suggested also to whose credential has not begun, and it is begun as well", () => {
+    const { lines, fix } = explain("garage", "cara-pin", {}, cornerCases);
+    expect(lines[0]).toBe(
+      "User > Personnel > Cara Cole > +Add to Existing Access Group: one of Cleaning, Residents, Office",
+    );
+    expect(fix?.changes.map(({ kind }) => kind)).toEqual(["join-group", "begin-credential"]);
+  });
+
   it("row 112: at DOOR's own offline lock the key is given to the person, and a sync brings it", () => {
     const { lines } = explain("home-1a", "eve-card");
     expect(lines).toEqual([
@@ -192,6 +202,104 @@ describe("access groups", () => {
     ]);
   });
 });
+
+/** As Maple Court, with what one credential alone seldom has: two faults, of which the second shows once the first is mended. */
+const cornerCases: Site = {
+  ...site,
+  credentials: [
+    ...site.credentials.map((one) => {
+      switch (one.id) {
+        case "alice-code":
+          return { ...one, doors: ["home-1a"] };
+        case "cara-pin":
+          return { ...one, from: after(30 * day) };
+        case "eve-rf":
+          return { ...one, state: "lost" as const };
+        case "alice-face":
+          return { ...one, state: "disabled" as const };
+        case "eve-card":
+          return { ...one, until: after(hour) };
+        default:
+          return one;
+      }
+    }),
+    { id: "loose-keycard", kind: "keycard", state: "active", token: "04ee" },
+  ],
+};
+
+/** Carries out what is printed, line for line, as somebody would who sees nothing else. */
+function changesOf(which: Site, question: DeskQuestion, lines: readonly string[]): readonly SiteChange[] {
+  const { door, at } = question;
+  let { credential } = question;
+  const made: SiteChange[] = [];
+  const idOf = (list: readonly { readonly id: string; readonly name: string }[], name = "") =>
+    list.find((one) => one.name === name)?.id ?? `nobody called ${name}`;
+  const holder = () => made.reduce(applyChange, which).credentials.find(({ id }) => id === credential)?.person ?? "";
+  for (const line of lines) {
+    const found = doings
+      .map(({ pattern, change }) => ({ match: pattern.exec(line), change }))
+      .find(({ match }) => match !== null);
+    if (found === undefined) throw new Error(`nobody knows how to do: ${line}`);
+    const names = found.match?.groups ?? {};
+    const change = found.change({
+      which,
+      door,
+      at,
+      credential,
+      holder: holder(),
+      person: idOf(which.people, names["person"]),
+      group: idOf(which.accessGroups, names["group"]),
+      holiday: idOf(which.holidays, names["holiday"]),
+    });
+    if (change === undefined || made.some((one) => JSON.stringify(one) === JSON.stringify(change))) continue;
+    made.push(change);
+    if (change.kind === "replace-credential") credential = replacementId(credential);
+  }
+  return made;
+}
+
+interface Doing extends Pick<DeskQuestion, "door" | "at" | "credential"> {
+  readonly which: Site;
+  readonly holder: string;
+  readonly person: string;
+  readonly group: string;
+  readonly holiday: string;
+}
+
+const doings: readonly { readonly pattern: RegExp; readonly change: (doing: Doing) => SiteChange | undefined }[] = [
+  { pattern: /^only if the user is to be moved|: sync the door, /, change: () => undefined },
+  {
+    pattern:
+      /(User > Personnel > (?<person>[^>]+): open the user and add|People > (?<person>[^>]+) > Edit: assign) the /,
+    change: ({ credential, person }) => ({ kind: "assign-credential", credential, person }),
+  },
+  {
+    pattern: /(renew|activate) the (unsubscribed door|licence of )/,
+    change: ({ door, at }) => ({ kind: "license-door", door, from: at }),
+  },
+  { pattern: /: assign the door to the company/, change: ({ door }) => ({ kind: "assign-door", door }) },
+  {
+    pattern: /: give a key to |> Create New Access Group: /,
+    change: ({ door, holder, at }) => ({ kind: "create-group", door, person: holder, at }),
+  },
+  {
+    pattern: /(Edit: give|Add to Existing Access Group:) (one of )?(?<group>[^,]+)/,
+    change: ({ holder, group }) => ({ kind: "join-group", group, person: holder }),
+  },
+  {
+    pattern: /: (add a new .* in place of this one|create a new temp key)$/,
+    change: ({ credential, at }) => ({ kind: "replace-credential", credential, from: at }),
+  },
+  { pattern: /^Enable the credential again/, change: ({ credential }) => ({ kind: "enable-credential", credential }) },
+  {
+    pattern: /let it begin earlier/,
+    change: ({ credential, at }) => ({ kind: "begin-credential", credential, from: at }),
+  },
+  {
+    pattern: /^(Access Control > Holiday > (?<holiday>.+): enable Working Hours|set working hours for (?<holiday>.+)$)/,
+    change: ({ holiday, at }) => ({ kind: "open-holiday", holiday, at }),
+  },
+];
 
 describe("a fix", () => {
   const everything = site.doors.flatMap(({ id: door }) =>
@@ -229,6 +337,72 @@ describe("a fix", () => {
     expect(JSON.stringify(site)).toBe(before);
     expect(proved).toBeGreaterThan(50);
     expect(unproved).toBeGreaterThan(10);
+  });
+
+  it("row 113: whoever does what is printed, and nothing else, has made the changes that were proved", () => {
+    let executed = 0;
+    const differing = [site, cornerCases].flatMap((which) => everything.map((question) => ({ which, question })));
+    for (const { which, question } of differing) {
+      const explained = explainAtDesk(which, question);
+      if (!explained.ok) continue;
+      for (const { verdict, fix, remedies } of explained.value) {
+        if (verdict === "granted" || fix?.opens !== true) continue;
+        const lines = remedies.flatMap(({ steps }) => steps.map(stepText));
+        expect([question, lines, changesOf(which, question, lines)]).toEqual([question, lines, fix.changes]);
+        executed += 1;
+      }
+    }
+    expect(executed).toBeGreaterThan(100);
+  });
+
+  it("row 113: a group that only the assigned person needs is printed as well, and so is a licence", () => {
+    const card = explain("roof", "loose-card", { assignTo: "cara", paymentPermission: true });
+    expect(card.reasons).toEqual(["CREDENTIAL_UNASSIGNED", "DOOR_LICENSE_EXPIRED"]);
+    expect(card.lines).toEqual([
+      "for a current user, User > Personnel > Cara Cole: open the user and add the RF Card",
+      "with payment permission, Doors > Roof: renew the unsubscribed door",
+      "User > Personnel > Cara Cole > +Add to Existing Access Group: Residents",
+    ]);
+    const atLock = explain("home-1a", "loose-keycard", { assignTo: "cara" }, cornerCases);
+    expect(atLock.lines).toEqual([
+      "People > Cara Cole > Edit: assign the NFC",
+      "Access > 1A: sync the door, which brings the change to the lock",
+      "People > Cara Cole > Edit: give one of Home 1A, Office",
+      "Access > 1A: sync the door, which brings the change to the lock",
+    ]);
+  });
+
+  it("row 113: a door of no company is assigned to one, and then it opens", () => {
+    const licence = { kind: "dated", from: start, until: after(day) } as const;
+    const doors = site.doors.map((one) => (one.id === "gym" ? { ...one, licence } : one));
+    const { lines, fix } = explain("gym", "alice-pin", {}, { ...site, doors });
+    expect(lines).toEqual(["Doors > Gym: assign the door to the company or property"]);
+    expect(fix).toMatchObject({ opens: true, changes: [{ kind: "assign-door", door: "gym" }] });
+  });
+
+  it("row 113: nothing helps at the wrong lock or with what a device does not read, and no group is advised", () => {
+    const wrongLock = explain("lobby", "alice-code", {}, cornerCases);
+    expect([wrongLock.primaryReason, wrongLock.lines, wrongLock.fix?.opens]).toEqual([
+      "WRONG_LOCK",
+      ["use the Doorcode where it is for: 1A"],
+      false,
+    ]);
+    const unread = explain("garage", "alice-code");
+    expect([unread.primaryReason, unread.lines[0], unread.fix?.left]).toEqual([
+      "CREDENTIAL_NOT_SUPPORTED",
+      "use what this device reads: BLE, PIN, RF Card, NFC, Temp Key, QR Code, Face",
+      ["CREDENTIAL_NOT_SUPPORTED"],
+    ]);
+  });
+
+  it("row 113: nobody is sent to sync a device that is on the network", () => {
+    for (const reason of reasonCodes) {
+      for (const maker of ["DOOR", "Akuvox"] as const) {
+        const { remedy, steps } = remedyFor(reason, { ...facts, maker, offline: false });
+        expect([remedy, ...steps.map(stepText)].join()).not.toMatch(/sync/i);
+      }
+    }
+    expect(remedyFor("DEVICE_CLOCK_WRONG", { ...facts, offline: true }).remedy).toMatch(/^Sync the door/);
   });
 
   it("row 113: nothing is proposed that would not open: what is revoked stays property management's to decide", () => {
@@ -280,7 +454,7 @@ describe("what no check explains", () => {
   it("[D20] row 124: every check passes and the door stayed shut: UNEXPLAINED, with evidence and without a guess", () => {
     const { verdict, remedies, fix, evidence, remedy } = explain("garage", "alice-pin", { stayedShut: {} });
     expect([verdict, remedies, fix]).toEqual(["unexplained", [], undefined]);
-    expect(evidence?.checks.every(({ result }) => result === "passed")).toBe(true);
+    expect(new Set(evidence?.checks.map(({ result }) => result))).toEqual(new Set(["passed", "assumed"]));
     expect(evidence).toMatchObject({
       door: "Garage",
       device: { id: "garage-reader", model: "R29", serial: "R29-0001" },

@@ -14,12 +14,20 @@ beforeAll(async () => {
   await writeFile(file("site.yaml"), mapleCourt);
   await writeFile(file("world.yaml"), `${mapleCourt}world: { phones: [] }\n`);
   await writeFile(
+    file("key.yaml"),
+    mapleCourt
+      .concat("  - { id: max-key, kind: mechanical-key, person: max }\n")
+      .replace("devices:\n", "  - { id: cellar, name: Cellar, kind: SERVICE }\ndevices:\n"),
+  );
+  await writeFile(
     file("wrong.yaml"),
     mapleCourt.replace("door: lobby, serial: C2-0001", "door: loby, serial: C2-0001"),
   );
   await writeFile(
     file("short.yaml"),
-    mapleCourt.replace("timeZone: America/New_York", "timeZone: America/New_York\n  doorcodeDigits: 4"),
+    mapleCourt
+      .replace("timeZone: America/New_York", "timeZone: America/New_York\n  doorcodeDigits: 4")
+      .replace('"4815162"', '"4815"'),
   );
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -96,9 +104,50 @@ describe("doorlink decide", () => {
     });
   });
 
+  it("rows 67, 68, 70: a denial says what opens now, who may give a code, and how to reach property management", async () => {
+    const denied = question({ credential: "alice-pin" });
+    const { code, out } = await run(runDecide, denied);
+    expect(code).toBe(1);
+    expect(out).toMatch(/\nalso opens now +alice-app \(BLE\), alice-code \(Doorcode\)\n/);
+    expect(out).toMatch(/\na daily code from +alice, /);
+    expect(out).toMatch(/\nproperty management +Maple Management, \+1 555 0100, desk@maple\.example\n$/);
+    const asJson = JSON.parse((await run(runDecide, { ...denied, json: true })).out);
+    expect(asJson.alternatives).toMatchObject({
+      codeIssuers: expect.arrayContaining(["max"]),
+      propertyManager: { phone: "+1 555 0100" },
+    });
+    // Of somebody who has nothing else, and of nobody, that is said, too; and a grant needs none of it.
+    const loose = await run(runDecide, question({ door: "garage", credential: "loose-card" }));
+    expect(loose.out).toMatch(/also opens now +nothing that this person has\n/);
+    expect((await run(runDecide, question())).out).not.toContain("property management");
+  });
+
+  it("row 99: a credential of nobody: how to have the fix tried", async () => {
+    const loose = question({ door: "garage", credential: "loose-card" });
+    expect((await run(runDecide, loose)).out).toContain("--assign-to <person> tries it for that person");
+    expect((await run(runDecide, { ...loose, assignTo: "alice" })).out).not.toContain("--assign-to");
+  });
+
+  it("a mechanical key and a door without a device are answers, and no mistakes of whoever asks", async () => {
+    const key = question({ site: file("key.yaml"), credential: "max-key" });
+    const turns = await run(runDecide, { ...key, door: "home-1a" });
+    expect([turns.code, turns.out, turns.err]).toEqual([0, expect.stringMatching(/turns in home-lock/), ""]);
+    const turnsNowhere = await run(runDecide, { ...key, door: "lobby" });
+    expect([turnsNowhere.code, turnsNowhere.out, turnsNowhere.err]).toEqual([
+      1,
+      expect.stringMatching(/turns in no device.*\nproperty management: Maple Management/),
+      "",
+    ]);
+    const bare = await run(runDecide, { ...key, door: "cellar", json: true });
+    expect([bare.code, JSON.parse(bare.out)]).toMatchObject([1, { granted: false, devices: [] }]);
+    expect((await run(runDecide, { ...key, door: "home-1a", stayedShut: true })).code).toBe(1);
+  });
+
   it("[D20] row 124: a door that stayed shut though all checks pass is unexplained, with exit code 1 and the evidence", async () => {
     const shut = await run(runDecide, question({ stayedShut: true }));
     expect([shut.code, shut.out.split("\n")[0]]).toEqual([1, "lobby-lock (C2)  unexplained"]);
+    const shutJson = JSON.parse((await run(runDecide, question({ stayedShut: true, json: true }))).out);
+    expect(shutJson).toMatchObject({ granted: false, devices: [{ granted: false, verdict: "unexplained" }] });
     const asJson = JSON.parse((await run(runDecide, question({ detail: "Invalid NFC", json: true }))).out);
     expect(asJson.devices[0]).toMatchObject({
       verdict: "unexplained",
@@ -113,6 +162,7 @@ describe("doorlink decide", () => {
 
   it.each([
     ["a time without an offset", { at: "tomorrow" }, /--at and --start expect a time/],
+    ["a time that no device holds", { at: "9999-12-31T00:00:00Z" }, /from 1970 to 2100/],
     ["a door that is not there", { door: "attic" }, /no door "attic"; it has lobby, garage/],
     ["a credential that is not there", { credential: "x" }, /no credential "x"/],
     ["a file that is not there", { site: "/nonexistent/site.yaml" }, /cannot be read \(ENOENT\)/],
@@ -134,7 +184,10 @@ describe("doorlink odds", () => {
   it("prints the odds of every device, exit code 0 within the bound", async () => {
     const { code, out } = await run(runOdds, { site: file("site.yaml") });
     expect(code).toBe(0);
-    expect(out).toMatch(/\nlobby-lock +C2 +lobby +30 +33 of 7 digits +1 in 10,101 +1 in 1,000 +within bound\n/);
+    expect(out).toMatch(
+      /\nlobby-lock +C2 +lobby +30 +33 of 7 digits +1 in 10,101 +1 in 5,128 +1 in 1,000 +within bound\n/,
+    );
+    expect(out).toMatch(/\ngarage-reader +R29 +garage +unknown +.* +1 in [\d,]+ if throttled +.* +throttle unknown\n/);
   });
 
   it("shows what is beyond the bound, with exit code 1", async () => {

@@ -480,6 +480,11 @@ describe("the manager's API", () => {
       { device: "gate-r29", boot: 1, sequence: 3, kind: "access-granted", person: "alice" },
     ]);
     expect((await get(cloud, "/api/record/events?after=x")).status).toBe(422);
+    cloud.authority.revoke("bob");
+    const late = lock.log({ kind: "access-granted", credential: "bob-app" });
+    publish(cloud, "lobby-lock/event", { v: 1, device: "lobby-lock", events: [late] });
+    const grants = (await get(cloud, "/api/record/events?device=lobby-lock&kind=access-granted")).json();
+    expect(grants.events).toMatchObject([{ authorityWarnings: ["REVOKED_NOT_SYNCED", "POLICY_STALE"] }]);
     const refusals = await get(cloud, "/api/record/refusals");
     expect(refusals.json().refusals).toMatchObject([{ code: "payload-bad-shape", from: gateway }]);
     expect(refusals.text).not.toContain("1234567");

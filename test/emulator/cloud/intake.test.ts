@@ -144,6 +144,20 @@ describe("what the authority names", () => {
     expect(naming(cloud)).toMatchObject([{ authorityReason: "DOORCODE_EXPIRED" }]);
   });
 
+  it("row 35: an expiry is shown with the lock's clock and with the authority's own time", async () => {
+    const { cloud, clock, lobby, code } = await withCode();
+    clock.advance(2 * 86_400_000);
+    const late = unixSeconds(noon + 86_400);
+    sendEvents(cloud, "lobby-lock", [lobby.deny(code, late)]);
+    expect(cloud.record.events({})).toMatchObject([
+      {
+        authorityReason: "DOORCODE_EXPIRED",
+        at: { unixSeconds: late, quality: "set" },
+        receivedAt: (noon + 2 * 86_400) * 1_000,
+      },
+    ]);
+  });
+
   it("CREDENTIAL_NOT_SYNCED: the right door on the right day, and nothing shows that the lock has the day's key", async () => {
     const { cloud, lobby, code } = await withCode();
     sendEvents(cloud, "lobby-lock", [lobby.deny(code)]);
@@ -417,6 +431,71 @@ describe("births, time and exposure", () => {
     expect(messages).toHaveLength(3);
     expect(receive(cloud, "authority/command/unlock", command)).toBe(false);
     expect(lastRefusal(cloud)).toBe("command-unknown");
+  });
+});
+
+describe("what the authority says of a grant", () => {
+  const grantBy = (credential: string) => ({ kind: "access-granted", credential, credentialType: "app-key" }) as const;
+  const warnings = (cloud: TestCloud) =>
+    cloud.record.events({ kind: "access-granted" }).map(({ authorityWarnings }) => authorityWarnings);
+  const stale = ["REVOKED_NOT_SYNCED", "POLICY_STALE"];
+
+  async function withRevoked() {
+    const { cloud, clock } = await startCloud();
+    catchMessages(cloud);
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    const held = lock.log({ kind: "policy-committed", before: 0, after: 1 });
+    clock.advance(3_600_000);
+    cloud.authority.revoke("bob");
+    const version = cloud.authority.policyVersions().find(({ device }) => device === "lobby-lock")?.version ?? 0;
+    expect(version).toBeGreaterThan(1);
+    return { cloud, lock, held, version, later: unixSeconds(noon + 7_200) };
+  }
+
+  it("[D21] REVOKED_NOT_SYNCED: let in after the revocation by a lock that had not heard of it", async () => {
+    const { cloud, lock, held, version, later } = await withRevoked();
+    const log = [
+      held,
+      lock.log({ ...grantBy("bob-app"), unixSeconds: noon }),
+      lock.log({ ...grantBy("bob-app"), unixSeconds: later }),
+      lock.log({ ...grantBy("alice-app"), unixSeconds: later }),
+      lock.log({ ...grantBy("bob-app"), unixSeconds: later, clock: "lower-bound" }),
+      lock.log({ ...grantBy("bob-app"), unixSeconds: later, clock: "unset" }),
+      lock.log({ kind: "policy-committed", before: 1, after: version }),
+      lock.log({ ...grantBy("bob-app"), unixSeconds: later }),
+    ];
+    expect(sendEvents(cloud, "lobby-lock", log)).toBe(true);
+    expect(warnings(cloud)).toEqual([undefined, stale, undefined, stale, undefined, undefined]);
+    // What the lock chained stays as it is.
+    expect(cloud.record.events({ kind: "access-granted" })[1]).not.toHaveProperty("warnings");
+  });
+
+  it("[D21] also when the lock's report of the newer version came before its log", async () => {
+    const { cloud, lock, held, version, later } = await withRevoked();
+    const log = [held, lock.log({ ...grantBy("bob-app"), unixSeconds: later })];
+    expect(receive(cloud, "lobby-lock/reported", lock.report(version))).toBe(true);
+    expect(cloud.authority.state.policies["lobby-lock"]?.revocations).toEqual([]);
+    expect(sendEvents(cloud, "lobby-lock", log)).toBe(true);
+    expect(warnings(cloud)).toEqual([stale]);
+  });
+
+  it("[D21] without a word in its log about what it held, only what it has not confirmed counts", async () => {
+    for (const confirms of [false, true]) {
+      const { cloud, lock, version, later } = await withRevoked();
+      const granted = lock.log({ ...grantBy("bob-app"), unixSeconds: later });
+      if (confirms) expect(receive(cloud, "lobby-lock/reported", lock.report(version))).toBe(true);
+      expect(sendEvents(cloud, "lobby-lock", [granted])).toBe(true);
+      expect(warnings(cloud)).toEqual([confirms ? undefined : stale]);
+    }
+  });
+
+  it("[D21] a password reset ends certificates and takes nobody's way in: no warning", async () => {
+    const { cloud, clock } = await startCloud();
+    const lock = PairedLock.pair(cloud, "lobby-lock");
+    clock.advance(3_600_000);
+    cloud.authority.resetPassword("bob");
+    sendEvents(cloud, "lobby-lock", [lock.log({ ...grantBy("bob-app"), unixSeconds: unixSeconds(noon + 7_200) })]);
+    expect(warnings(cloud)).toEqual([undefined]);
   });
 });
 

@@ -131,7 +131,11 @@ describe("the cloud's record", () => {
   it("keeps what the authority named beside the lock's own words", () => {
     const { record } = openRecord();
     const denied = event(1, { kind: "access-denied", reason: "CREDENTIAL_UNKNOWN", entryTag: "0123abcd" });
-    record.append(lock, [denied], now, () => ({ reason: "WRONG_LOCK", detail: "a code of another door" }));
+    record.append(lock, [denied], now, () => ({
+      kind: "denied",
+      reason: "WRONG_LOCK",
+      detail: "a code of another door",
+    }));
     expect(record.events({ kind: "access-denied" })).toMatchObject([
       { reason: "CREDENTIAL_UNKNOWN", authorityReason: "WRONG_LOCK", authorityDetail: "a code of another door" },
     ]);

@@ -112,6 +112,40 @@ describe("a mechanical key", () => {
   });
 });
 
+describe("a credential with a number of uses", () => {
+  const withUses = (usesAllowed: number) => (bench: LockBench) => {
+    const { site } = bench;
+    const credentials = site.credentials.map((one) =>
+      one.id === "hugo-code" ? { ...one, usesLeft: usesAllowed } : one,
+    );
+    bench.site = { ...site, credentials };
+  };
+  const open = (bench: LockBench) => bench.type("2718281").reason ?? "opens";
+
+  it("[D12] may be used as often in all: no power cut and no sync gives a use back, a higher total gives the difference", () => {
+    const bench = syncedBench("lobby-lock", withUses(2));
+    expect([open(bench), open(bench), open(bench)]).toEqual(["opens", "opens", "CREDENTIAL_USES_EXHAUSTED"]);
+    bench.reboot();
+    bench.visit({ policy: bench.policy(2) });
+    expect(open(bench)).toBe("CREDENTIAL_USES_EXHAUSTED");
+    withUses(3)(bench);
+    bench.visit({ policy: bench.policy(3) });
+    expect([open(bench), open(bench)]).toEqual(["opens", "CREDENTIAL_USES_EXHAUSTED"]);
+  });
+
+  it("[D12] keeps its count while a policy leaves it out", () => {
+    const bench = syncedBench("lobby-lock", withUses(1));
+    expect(open(bench)).toBe("opens");
+    const { site } = bench;
+    bench.site = { ...site, credentials: site.credentials.filter(({ id }) => id !== "hugo-code") };
+    bench.visit({ policy: bench.policy(2) });
+    expect(open(bench)).toBe("CREDENTIAL_UNKNOWN");
+    bench.site = site;
+    bench.visit({ policy: bench.policy(3) });
+    expect(open(bench)).toBe("CREDENTIAL_USES_EXHAUSTED");
+  });
+});
+
 describe("an extended deadbolt", () => {
   it("[C7] refuses daily codes on an M and nothing else, and lets them in when it is drawn back", () => {
     const bench = syncedBench("roof-lock");

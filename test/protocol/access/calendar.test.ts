@@ -1,5 +1,6 @@
 /**
- * The lock's calendar against Temporal: for every IANA zone, minute by minute around every change of its offset from 2024 to 2036.
+ * The lock's calendar against Temporal: for every zone that this machine knows by its own name (IANA's, without the aliases and `Etc/`),
+ * minute by minute around every change of its offset from 2024 to 2036.
  */
 import { Temporal } from "temporal-polyfill";
 import { describe, expect, it } from "vitest";
@@ -36,10 +37,13 @@ const text = mapleCourt.replace(
 const schedule = policyOf(siteOf(text), "lobby-lock").schedules[0];
 if (schedule === undefined) throw new Error("the site has a schedule");
 
+/** Minutes of the civil day: 01:30 to 02:20. */
+const holidayHours = { from: 90, to: 140 };
+
 const zones = Intl.supportedValuesOf("timeZone").filter((name) => !/^Etc\/|^[+-]/.test(name));
 const changesByZone = new Map(zones.map((zone) => [zone, changesOf(zone)]));
 describe("the lock's calendar", () => {
-  it("[P5] knows every change of every zone", { timeout: 60_000 }, () => {
+  it("[P5] knows every change of every zone that is no alias", { timeout: 60_000 }, () => {
     expect(zones.length).toBeGreaterThan(400);
     for (const [zone, changes] of changesByZone) {
       for (const start of tableStarts) {
@@ -63,7 +67,7 @@ describe("the lock's calendar", () => {
       const tables = tableStarts.map((start) => zoneTable(zone, start, start));
       for (const change of changesByZone.get(zone) ?? []) {
         const table = tables.find(({ from, until }) => change - walk > from && change + walk < until);
-        if (table === undefined) continue;
+        if (table === undefined) throw new Error(`no table covers ${zone} at ${change}`);
         for (let at = change - walk; at <= change + walk; at += 60) {
           compareAt(zone, table, unixSeconds(at));
           minutes++;
@@ -105,12 +109,22 @@ function compareAt(zone: string, table: ZoneTable, at: UnixSeconds): void {
   const time = Temporal.Instant.fromEpochMilliseconds(at * 1_000).toZonedDateTimeISO(zone);
   const civil = civilSeconds(at, offset ?? Number.NaN);
   const day = time.toPlainDate().since("1970-01-01").days;
-  // A holiday of one day, the one before the change's own or the same, according to the day.
-  const holiday: PolicyHoliday = { id: "h", fromDay: localDay(day), toDay: localDay(day), workingHours: [] };
+  // Of each even day one holiday, with working hours whose edges lie where clocks are turned.
+  const evenDay = day - (day % 2);
+  const holiday: PolicyHoliday = {
+    id: "h",
+    fromDay: localDay(evenDay),
+    toDay: localDay(evenDay),
+    workingHours: [[holidayHours.from, holidayHours.to]],
+  };
+  const minute = time.hour * 60 + time.minute;
+  const isOn = day === evenDay;
+  const isOpen = minute >= holidayHours.from && minute < holidayHours.to;
   const agree =
     offset === time.offsetNanoseconds / 1e9 &&
     civilDay(civil) === day &&
-    isHoliday([holiday], civil) &&
+    isHoliday([holiday], civil) === isOn &&
+    (closingHoliday([holiday], civil) === holiday) === (isOn && !isOpen) &&
     (schedule !== undefined && scheduleCovers(schedule, at, civil)) === windowsCover(time);
   if (!agree) expect({ zone, at, time: time.toString(), offset, civilDay: civilDay(civil) }).toBe("as Temporal has it");
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import {
   bacnetToReasons,
+  mappingSource,
   matterErrorToReasons,
   onvifToReasons,
   reasonToStandards,
@@ -34,6 +35,28 @@ describe("reasons in other standards", () => {
     expect(wordless).toContain("DEVICE_CLOCK_WRONG");
     expect(wordless).toContain("CREDENTIAL_NOT_SYNCED");
     expect(reasonToStandards("DEVICE_CLOCK_WRONG")).toEqual({ onvif: undefined, matter: undefined, bacnet: undefined });
+  });
+
+  it("[D18] each mapping cites the standard's own word for its code, and where that stands", () => {
+    for (const reason of reasonCodes) {
+      const codes = reasonToStandards(reason);
+      for (const standard of ["onvif", "matter", "bacnet"] as const) {
+        const said = mappingSource(reason, standard);
+        expect(said === undefined, `${reason} ${standard}`).toBe(codes[standard] === undefined);
+        if (said !== undefined) expect(said).toMatch(/^\S.*: (ONVIF|Matter|ANSI\/ASHRAE 135).*\)$/);
+      }
+      if (codes.bacnet !== undefined) expect(mappingSource(reason, "bacnet")).toContain(`(${codes.bacnet.code})`);
+    }
+    expect(mappingSource("LOCKED_OUT", "matter")).toContain("AlarmCodeEnum WrongCodeEntryLimit (4)");
+    expect(mappingSource("WRONG_LOCK", "bacnet")).toContain("denied-unexpected-location-usage (139)");
+  });
+
+  it.each([
+    ["WRONG_LOCK", 139],
+    ["CREDENTIAL_REVOKED", 153],
+    ["CREDENTIAL_NOT_AUTHENTIC", 132],
+  ] as const)("[D18] %s is near BACnet's %i and no more", (reason, code) => {
+    expect(reasonToStandards(reason).bacnet).toEqual({ code, lossy: true });
   });
 
   it("[D18] two reasons that share a code are not both exact", () => {

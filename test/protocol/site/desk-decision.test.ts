@@ -19,10 +19,75 @@ describe("a decision at the desk", () => {
   it("[D3] lists every check in its order, passed, failed or not evaluated", () => {
     const [lobby] = at("lobby", "eve-card", after(12 * hour));
     expect(lobby?.checks.map(({ check }) => check)).toEqual(checkNames);
-    expect(lobby?.checks.filter(({ result }) => result !== "passed")).toEqual([
+    expect(lobby?.checks.filter(({ result }) => !["passed", "assumed"].includes(result))).toEqual([
       { check: "schedule", result: "failed", reasons: ["OUT_OF_SCHEDULE"] },
     ]);
     expect(lobby?.remedy).toMatch(/schedule/);
+  });
+
+  it("[D22] what only the device knows is assumed and not said to have passed; uses only where they are counted", () => {
+    const assumedFor = (door: string, credential: string) =>
+      at(door, credential)[0]?.checks.flatMap(({ check, result }) => (result === "assumed" ? [check] : []));
+    const always = ["lock-out", "entry-timing", "lease", "clock", "deadbolt", "battery"];
+    expect(assumedFor("lobby", "alice-app")).toEqual(always);
+    expect(assumedFor("garage", "visit")).toEqual(always.toSpliced(4, 0, "uses"));
+  });
+
+  it("[D22] a credential for other doors is at the wrong lock, whatever groups its holder is in", () => {
+    const limited = siteOf(text.replace('code: "4815162" }', 'code: "4815162", doors: [home-1a] }'));
+    const decided = decideAtDesk(limited, "lobby", "alice-code", start);
+    const [lobby] = decided.ok ? decided.value : [];
+    expect([lobby?.reasons, lobby?.deviceSays, lobby?.decision.granted]).toEqual([
+      ["WRONG_LOCK"],
+      "CREDENTIAL_UNKNOWN",
+      false,
+    ]);
+    expect(lobby?.checks.find(({ check }) => check === "access-group")).toEqual({
+      check: "access-group",
+      result: "failed",
+      reasons: ["WRONG_LOCK"],
+    });
+    // At its own door it opens.
+    const home = decideAtDesk(limited, "home-1a", "alice-code", start);
+    expect(home.ok && home.value[0]?.decision.granted).toBe(true);
+    const key = siteOf(text.replace("mechanical-key, person: max }", "mechanical-key, person: max, doors: [lobby] }"));
+    expect(decideAtDesk(key, "home-1a", "max-key", start)).toMatchObject({ fault: { fits: [] } });
+  });
+
+  it.each([
+    [
+      "a permanent doorcode at a panel",
+      "garage",
+      "alice-code",
+      ["CREDENTIAL_NOT_SUPPORTED"],
+      "CREDENTIAL_UNKNOWN",
+      "Invalid PIN",
+    ],
+    ["a PIN at a lock", "lobby", "alice-pin", ["CREDENTIAL_NOT_SUPPORTED"], "CREDENTIAL_UNKNOWN", undefined],
+    [
+      "a card of another kind",
+      "home-1a",
+      "eve-rf",
+      ["CREDENTIAL_NOT_SUPPORTED", "NO_ACCESS_RIGHTS"],
+      undefined,
+      undefined,
+    ],
+    [
+      "a face, no licence",
+      "gym",
+      "alice-face",
+      ["CREDENTIAL_NOT_SUPPORTED", "DOOR_NOT_ACTIVATED", "DOOR_NOT_ASSIGNED"],
+      undefined,
+      "Invalid Face",
+    ],
+  ])("[D22] %s is not supported, and every other check is run", (_, door, credential, reasons, says, detail) => {
+    const [decided] = at(door, credential);
+    expect([decided?.reasons, decided?.deviceSays, decided?.detail]).toEqual([reasons, says, detail]);
+    // Without a grant there is no schedule to look at, at any device.
+    const blind = reasons.includes("NO_ACCESS_RIGHTS") ? ["schedule", "holiday"] : [];
+    const unevaluated = decided?.checks.filter(({ result }) => result === "not evaluated");
+    expect(unevaluated?.map(({ check }) => check)).toEqual(blind);
+    expect([decided?.decision.granted, decided?.decision.marks]).toEqual([false, []]);
   });
 
   it("[D3] grants without remedy", () => {

@@ -5,7 +5,9 @@ import { parseSite, parseSiteWith } from "../../../protocol/site/parse-site.ts";
 import { siteFileSchema } from "../../../protocol/site/site.ts";
 import { mapleCourt, siteOf, start } from "./fixtures.ts";
 
-const fourDigits = mapleCourt.replace("timeZone: America/New_York", "timeZone: America/New_York\n  doorcodeDigits: 4");
+const fourDigits = mapleCourt
+  .replace("timeZone: America/New_York", "timeZone: America/New_York\n  doorcodeDigits: 4")
+  .replace('"4815162"', '"4815"');
 const withWaiver = fourDigits.replace(
   "doorcodeDigits: 4",
   "doorcodeDigits: 4\n  guessing: { waiver: { by: Max Moss, reason: the residents asked for it } }",
@@ -19,7 +21,24 @@ describe("odds of a site", () => {
     expect(row("lobby-lock")?.odds).toBeCloseTo((30 * 33) / 1e7, 15);
     expect([...(row("home-lock")?.acceptedByDigits ?? [])]).toEqual([[7, 5]]);
     expect(row("lobby-lock")?.verdict).toBe("within bound");
-    expect(row("garage-reader")?.verdict).toBe("not judged");
+  });
+
+  it("[C10] while a daily key is renewed, the slots count for the old one and the new one", () => {
+    const odds = siteOdds(siteOf(mapleCourt));
+    const row = (id: string) => odds.find(({ deviceId }) => deviceId === id);
+    expect(row("lobby-lock")?.renewalOdds).toBeCloseTo((30 * 65) / 1e7, 15);
+    expect(row("home-lock")?.renewalOdds).toBeCloseTo((30 * 9) / 1e7, 15);
+    expect(row("garage-reader")?.renewalOdds).toBe(row("garage-reader")?.odds);
+  });
+
+  it("[C10] a reader's tries are unknown, and beyond the bound with our throttle is beyond it", () => {
+    const reader = (text: string) => siteOdds(siteOf(text)).find(({ deviceId }) => deviceId === "garage-reader");
+    expect(reader(mapleCourt)).toMatchObject({ triesPerDay: undefined, verdict: "throttle unknown" });
+    const short = mapleCourt.replace('code: "90210"', 'code: "9021"');
+    expect(reader(short)).toMatchObject({ verdict: "beyond bound even throttled", odds: 30 / 1e4 });
+    const waiver = "\n  guessing: { waiver: { by: Max Moss, reason: PINs of four digits } }";
+    const zone = "timeZone: America/New_York";
+    expect(reader(short.replace(zone, zone + waiver))?.verdict).toBe("waived");
   });
 
   it("[C10] a reader without codes has none to guess", () => {

@@ -114,6 +114,41 @@ credentials:
     ]);
   });
 
+  describe("codes that no keypad would take", () => {
+    const linesWith = (device: string, credential: string) =>
+      linesOf(`${small.replace("name: S,", "name: S, doorcodeDigits: 6,")}  - { id: back, name: Back, kind: COMMUNAL }
+devices:
+  - { id: one, model: ${device}, door: front, serial: x }
+credentials:
+  - ${credential}
+`);
+
+    it.each(["C2", "M2", "R2", "Interconnect"])(
+      "[N10] a %s has no check mark: its codes are as long as the site's",
+      (model) => {
+        const code = (digits: string, doors = "") => `{ id: a, kind: permanent-doorcode, code: "${digits}"${doors} }`;
+        expect(linesWith(model, code("481516"))).toEqual([]);
+        for (const wrong of ["48151", "4815162"]) {
+          expect(linesWith(model, code(wrong))).toEqual([
+            `8:46 credentials[0].code: expected 6 digits as the site's doorcodes have, for one (${model}) has no check mark, came a string of ${wrong.length} characters (not shown)`,
+          ]);
+        }
+        expect(linesWith(model, code("4815162", ", doors: [front, back]"))).toHaveLength(1);
+        expect(linesWith(model, code("4815162", ", doors: [back]"))).toEqual([]);
+      },
+    );
+
+    it.each(["C1", "R29"])("[N10] a %s has a check mark, or takes no such code: any length does", (model) => {
+      expect(linesWith(model, `{ id: a, kind: permanent-doorcode, code: "4815162" }`)).toEqual([]);
+    });
+
+    it("[N10] a PIN has at least four digits", () => {
+      const pin = (digits: string) => linesWith("R29", `{ id: a, kind: pin, code: "${digits}" }`);
+      expect([pin("1234"), pin("12345678")]).toEqual([[], []]);
+      for (const wrong of ["12", "123", "123456789"]) expect(pin(wrong)[0]).toContain("expected 4-8 digits");
+    });
+  });
+
   it("[N3] codes, numbers and e-mails are never repeated in a mistake", () => {
     const text = `${small}people: [{ id: a, name: A, email: someone-private, role: GUEST }]
 credentials:

@@ -202,6 +202,43 @@ describe("hostile phones", () => {
     expect(judged(run)).toBe(false);
   });
 
+  it("[Y11] a certificate for other locks is refused, however many they are", () => {
+    const [other, another] = [new Uint8Array(16).fill(0x22), new Uint8Array(16).fill(0x33)];
+    for (const locks of [[other], [other, another]]) {
+      const run = runAccess({ certificate: appCertificateFor({ locks }) });
+      expect(run.event).toEqual({ kind: "refused", refusal: "wrong-pairing" });
+      expect(judged(run)).toBe(false);
+    }
+    const run = runAccess({ certificate: appCertificateFor({ locks: [other, pairingId] }) });
+    expect(run.event?.kind).toBe("granted");
+  });
+
+  it("[Y12] whatever a phone says while the firmware judges is refused, and the judgement still arrives", () => {
+    const handshakeHash = new Uint8Array(32);
+    const lock = new LockAccess(pairing, { staticPublicKey: phoneKey, handshakeHash }, challengeOf(1));
+    const { bytes, signature } = appCertificateFor();
+    lock.receive(courierMessage.encode({ kind: "app-greet", certificate: bytes, signature }));
+    const proof = accessProof.encode({ pairingId, challenge: challengeOf(1), handshakeHash });
+    const request = courierMessage.encode({
+      kind: "access-request",
+      signature: signTyped(signingKey, signedTypes.access, proof),
+    });
+    lock.receive(request);
+    lock.takeMessages();
+    for (const meanwhile of [request, Uint8Array.of(0xff), courierMessage.encode({ kind: "finish" })]) {
+      lock.receive(meanwhile);
+    }
+    expect(lock.takeActions().map(({ kind }) => kind)).toEqual(["judge"]);
+    lock.judged({ granted: true, failedChecks: [], warnings: [] });
+    expect(lock.takeMessages().map((message) => lockMessage.decode(message))).toMatchObject([
+      { value: { kind: "refused", refusal: "unexpected-message" } },
+      { value: { kind: "refused", refusal: "malformed-message" } },
+      { value: { kind: "refused", refusal: "not-a-courier" } },
+      { value: { kind: "access-result", granted: true } },
+    ]);
+    expect(lock.takeActions()).toEqual([{ kind: "end" }]);
+  });
+
   it("[Y12] a phone that holds the certificate and the session's key but not the signing key is refused", () => {
     const run = runAccess({ signingPrivateKey: new Uint8Array(32).fill(0x52) });
     expect(run.event).toEqual({ kind: "refused", refusal: "bad-signature" });
