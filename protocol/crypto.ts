@@ -34,26 +34,18 @@ export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
 
 /** HMAC-SHA-256 (RFC 2104, RFC 4231): a key of any length gives 32 bytes. */
 export function hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array {
-  // Two one-shot hashes, as RFC 2104 writes it: node's Hmac makes a key object for each call and takes five times as long, and a
-  // Buffer for each hash takes three times as long as its text.
-  const short = key.length > hashBlockBytes ? sha256(key) : key;
-  const inner = new Uint8Array(hashBlockBytes + data.length);
-  const outer = new Uint8Array(hashBlockBytes + hashBytes);
-  for (let index = 0; index < hashBlockBytes; index++) {
-    const byte = short[index] ?? 0;
-    inner[index] = byte ^ 0x36;
-    outer[index] = byte ^ 0x5c;
-  }
-  inner.set(data, hashBlockBytes);
-  writeBinary(outer, hashBlockBytes, hash("sha256", inner, "binary"));
-  const mac = new Uint8Array(hashBytes);
-  writeBinary(mac, 0, hash("sha256", outer, "binary"));
-  return mac;
+  const work = workFor(data.length);
+  work.data.set(data);
+  return macOf(key, work, data.length, hashBytes);
 }
 
-/** Writes text that has one byte in each character. */
-function writeBinary(bytes: Uint8Array, at: number, text: string): void {
-  for (let index = 0; index < text.length; index++) bytes[at + index] = text.charCodeAt(index);
+/** The first `length` bytes, 1..32, of the HMAC-SHA-256 of a text in UTF-8. */
+export function hmacSha256OfText(key: Uint8Array, text: string, length: number): Uint8Array {
+  assert(length >= 1 && length <= hashBytes, "an HMAC-SHA-256 has 32 bytes");
+  // UTF-8 takes at most three bytes for each unit of a text.
+  const work = workFor(text.length * 3);
+  const { written } = encoder.encodeInto(text, work.data);
+  return macOf(key, work, written, length);
 }
 
 /** HKDF-SHA-256 (RFC 5869), extract and expand: `length` is 1..8160 bytes. */
@@ -164,6 +156,61 @@ export function verifyTyped(
   return ed25519Verify(publicKey, signedMessage(type, bytes), signature);
 }
 
+/** Where an HMAC is put together. */
+interface MacWork {
+  /** The key's inner block and behind it room for the data. */
+  readonly inner: Uint8Array;
+  readonly data: Uint8Array;
+  /** The key's outer block and behind it the inner hash. */
+  readonly outer: Uint8Array;
+  /** `inner` with so many bytes of data; empty where it is not worth the while. */
+  readonly views: readonly Uint8Array[];
+}
+
+/**
+ * Two one-shot hashes, as RFC 2104 writes it: node's Hmac makes a key object for each call and takes four times as long, and a Buffer for
+ * each hash takes three times as long as its text. The key's two blocks are wiped before this returns.
+ */
+function macOf(key: Uint8Array, work: MacWork, dataLength: number, length: number): Uint8Array {
+  const { inner, outer } = work;
+  const short = key.length > hashBlockBytes ? sha256(key) : key;
+  for (let index = 0; index < hashBlockBytes; index++) {
+    const byte = short[index] ?? 0;
+    inner[index] = byte ^ 0x36;
+    outer[index] = byte ^ 0x5c;
+  }
+  const whole = work.views[dataLength] ?? inner.subarray(0, hashBlockBytes + dataLength);
+  writeBinary(outer, hashBlockBytes, hashBytes, hash("sha256", whole, "binary"));
+  const mac = new Uint8Array(length);
+  writeBinary(mac, 0, length, hash("sha256", outer, "binary"));
+  whole.fill(0);
+  outer.fill(0);
+  return mac;
+}
+
+/** This module's own memory for short data, as nearly all here is: to take new memory costs more than to hash it. */
+function workFor(dataLength: number): MacWork {
+  return dataLength <= shortDataMax ? shortWork : { ...macWork(dataLength), views: [] };
+}
+
+function shortMacWork(): MacWork {
+  const work = macWork(shortDataMax);
+  const views = Array.from({ length: shortDataMax + 1 }, (_, length) =>
+    work.inner.subarray(0, hashBlockBytes + length),
+  );
+  return { ...work, views };
+}
+
+function macWork(dataLength: number): Omit<MacWork, "views"> {
+  const inner = new Uint8Array(hashBlockBytes + dataLength);
+  return { inner, data: inner.subarray(hashBlockBytes), outer: new Uint8Array(hashBlockBytes + hashBytes) };
+}
+
+/** Writes the first `length` characters of a text that has one byte in each. */
+function writeBinary(bytes: Uint8Array, at: number, length: number, text: string): void {
+  for (let index = 0; index < length; index++) bytes[at + index] = text.charCodeAt(index);
+}
+
 function privateKeyObject(prefix: Uint8Array, privateKey: Uint8Array): KeyObject {
   assert(privateKey.length === keyLength, "a private key is 32 bytes");
   return createPrivateKey({ key: Buffer.concat([prefix, privateKey]), format: "der", type: "pkcs8" });
@@ -200,6 +247,10 @@ const signatureLength = 64;
 /** SHA-256 (FIPS 180-4): it takes 64 bytes at a time and gives 32. */
 const hashBlockBytes = 64;
 const hashBytes = 32;
+/** Codes, card numbers, plates and counters, with what stands before them, are shorter. */
+const shortDataMax = 192;
+const shortWork = shortMacWork();
+const encoder = new TextEncoder();
 const hkdfLengthMax = 255 * 32;
 const hkdfInfoMax = 1024;
 const zeroByte = Uint8Array.of(0);

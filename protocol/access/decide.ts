@@ -9,7 +9,7 @@
  */
 import { assert } from "../base/result.ts";
 import type { LocalDay, UnixSeconds } from "../base/units.ts";
-import { type DailySlot, dailyCode, daySlots, usedSlotName } from "../doorcode/daily-code.ts";
+import { type DailySlot, slotsOfCode, usedSlotName } from "../doorcode/daily-code.ts";
 import type { Attempt, LockState } from "./attempt.ts";
 import { civilDay, civilSeconds, closingHoliday, isHoliday, offsetAt, scheduleCovers } from "./calendar.ts";
 import type { CredentialKind, CredentialState } from "./credential-kind.ts";
@@ -183,10 +183,8 @@ function matchDaily(
   day: LocalDay,
 ): (DailySlot & { readonly keyId: number }) | undefined {
   for (const { keyId, key } of state.dailyKeys) {
-    for (const slot of daySlots(day, keypad)) {
-      if (dailyCode(key, slot, keypad.dailyDigits) !== digits) continue;
-      if (state.usedSlots.has(usedSlotName(keyId, slot))) continue;
-      return { ...slot, keyId };
+    for (const slot of slotsOfCode(key, day, keypad, digits)) {
+      if (!state.usedSlots.has(usedSlotName(keyId, slot))) return { ...slot, keyId };
     }
   }
   return undefined;

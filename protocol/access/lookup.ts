@@ -1,6 +1,6 @@
 /** Keyed names of what is presented, so that neither a policy nor a log holds a code, a card number or a plate. */
-import { readU32, utf8 } from "../base/bytes.ts";
-import { hmacSha256 } from "../crypto.ts";
+import { readU32 } from "../base/bytes.ts";
+import { hmacSha256OfText } from "../crypto.ts";
 import type { TokenKind } from "./credential-kind.ts";
 
 /** How something is presented: typed, or as one kind of token. */
@@ -14,7 +14,7 @@ export type Medium = "keypad" | TokenKind;
  * key lies in ordinary flash, ten million codes are tried in seconds. Recoverable from a stolen lock: rotate.
  */
 export function presentationLookup(codeKey: Uint8Array, medium: Medium, text: string): Uint8Array {
-  return hmacSha256(codeKey, utf8(`doorlink/1/lookup/${medium}/${normalized(medium, text)}`)).slice(0, lookupBytes);
+  return hmacSha256OfText(codeKey, `doorlink/1/lookup/${medium}/${normalized(medium, text)}`, lookupBytes);
 }
 
 /**
@@ -22,7 +22,7 @@ export function presentationLookup(codeKey: Uint8Array, medium: Medium, text: st
  * afterwards which code it was; a log says nothing. Source: SPEC C6.
  */
 export function entryTag(entryTagKey: Uint8Array, digits: string): number {
-  return readU32(hmacSha256(entryTagKey, utf8(`doorlink/1/entry/${digits}`)), 0);
+  return readU32(hmacSha256OfText(entryTagKey, `doorlink/1/entry/${digits}`, 4), 0);
 }
 
 /** Card numbers are read with and without capitals, plates with and without gaps. */

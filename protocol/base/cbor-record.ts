@@ -8,6 +8,7 @@
  * beyond them is our own mistake and stops the program. Unknown keys are refused: room for other versions is the protocol
  * byte of the handshake, not keys that some devices understand and others skip (SPEC W5).
  */
+import { utf8Length } from "./bytes.ts";
 import {
   type CborFault,
   type CborLimits,
@@ -164,7 +165,7 @@ function cborBytesBetween(min: number, max: number): CborCodec<Uint8Array> {
 export function cborText(maxBytes: number): CborCodec<string> {
   return checkedCodec("text", (value, path) => {
     if (typeof value !== "string") return wrongType(path, "text", value);
-    const length = new TextEncoder().encode(value).length;
+    const length = utf8Length(value);
     return length <= maxBytes ? ok(value) : wrongLength(path, 0, maxBytes, length);
   });
 }

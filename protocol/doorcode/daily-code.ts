@@ -6,6 +6,7 @@
  * are given out, and to whom, only the authority knows.
  */
 
+import { equalBytes, readU32 } from "../base/bytes.ts";
 import { assert } from "../base/result.ts";
 import type { LocalDay } from "../base/units.ts";
 import { hmacSha256 } from "../crypto.ts";
@@ -37,12 +38,17 @@ export function dailyCode(doorKey: Uint8Array, slot: DailySlot, digits: number):
 export function dailyCounter({ localDay, mode, slot }: DailySlot): Uint8Array {
   assert(Number.isInteger(localDay) && localDay >= 0 && localDay <= 0xffff_ffff, "a local day is a u32");
   assert(Number.isInteger(slot) && slot >= 0 && slot < slotsMax, "a slot is 0-63");
-  const counter = new Uint8Array(8);
-  const view = new DataView(counter.buffer);
-  view.setUint32(0, localDay);
-  view.setUint16(4, modeNumber[mode]);
-  view.setUint16(6, slot);
-  return counter;
+  // Of each number the array takes the lowest byte.
+  return Uint8Array.of(
+    localDay >>> 24,
+    localDay >>> 16,
+    localDay >>> 8,
+    localDay,
+    0,
+    modeNumber[mode],
+    slot >>> 8,
+    slot,
+  );
 }
 
 /**
@@ -53,7 +59,7 @@ export function truncateToDigits(mac: Uint8Array, digits: number): string {
   assert(Number.isInteger(digits) && digits >= 1 && digits <= 9, "a code has 1-9 digits");
   assert(mac.length >= 20, "an HMAC to truncate has at least 20 bytes");
   const offset = (mac[mac.length - 1] ?? 0) & 0x0f;
-  const word = new DataView(mac.buffer, mac.byteOffset, mac.byteLength).getUint32(offset) & 0x7fff_ffff;
+  const word = readU32(mac, offset) & 0x7fff_ffff;
   return String(word % 10 ** digits).padStart(digits, "0");
 }
 
@@ -73,7 +79,7 @@ export function dailyCodes(
   return daySlots(localDay, rules).map((slot) => ({ ...slot, code: dailyCode(doorKey, slot, rules.dailyDigits) }));
 }
 
-export function daySlots(
+function daySlots(
   localDay: LocalDay,
   rules: { readonly singleUseSlots: number; readonly allDaySlots: number },
 ): readonly DailySlot[] {
@@ -81,6 +87,54 @@ export function daySlots(
   for (let slot = 0; slot < rules.singleUseSlots; slot++) slots.push({ localDay, mode: "single-use", slot });
   for (let slot = 0; slot < rules.allDaySlots; slot++) slots.push({ localDay, mode: "all-day", slot });
   return slots;
+}
+
+/**
+ * The slots of a day that have this code, single-use slots first; nearly always none or one.
+ *
+ * A day has up to 128 codes for each key, and whoever types a wrong one would wait for all of them. So what the day that was asked last
+ * needs stays in memory beside each key: its codes with their slots, and a copy of the key. It is replaced when another day or other rules
+ * are asked, or when the key's bytes were written over in place (the old copy lies there until then), and given up to the collector
+ * with the key's own array. Whoever can read it there can read the key, and with it the codes of every day.
+ */
+export function slotsOfCode(
+  doorKey: Uint8Array,
+  localDay: LocalDay,
+  rules: DailyRules,
+  code: string,
+): readonly DailySlot[] {
+  const kept = dayByKey.get(doorKey);
+  const isOfDay = kept?.localDay === localDay && hasRules(kept.rules, rules) && equalBytes(kept.doorKey, doorKey);
+  const day = isOfDay ? kept : dayOf(doorKey, localDay, rules);
+  if (!isOfDay) dayByKey.set(doorKey, day);
+  return day.slotsByCode.get(code) ?? noSlots;
+}
+
+interface DayOfCodes {
+  readonly localDay: LocalDay;
+  readonly rules: DailyRules;
+  /** A copy of the key, by which a key that was written over is noticed. */
+  readonly doorKey: Uint8Array;
+  readonly slotsByCode: ReadonlyMap<string, readonly DailySlot[]>;
+}
+
+function dayOf(doorKey: Uint8Array, localDay: LocalDay, rules: DailyRules): DayOfCodes {
+  const slotsByCode = new Map<string, DailySlot[]>();
+  for (const { code, ...slot } of dailyCodes(doorKey, localDay, rules)) {
+    const slots = slotsByCode.get(code);
+    if (slots === undefined) slotsByCode.set(code, [slot]);
+    else slots.push(slot);
+  }
+  const { dailyDigits, singleUseSlots, allDaySlots } = rules;
+  return { localDay, rules: { dailyDigits, singleUseSlots, allDaySlots }, doorKey: doorKey.slice(), slotsByCode };
+}
+
+function hasRules(left: DailyRules, right: DailyRules): boolean {
+  return (
+    left.dailyDigits === right.dailyDigits &&
+    left.singleUseSlots === right.singleUseSlots &&
+    left.allDaySlots === right.allDaySlots
+  );
 }
 
 /** The name under which a lock remembers that a single-use slot was taken. */
@@ -100,3 +154,7 @@ export function keptUsedSlots(names: Iterable<string>, signedDay: LocalDay): Rea
 export function usedSlotDay(name: string): number {
   return Number(name.split("/")[1]);
 }
+
+/** Weak: when nobody holds a key's bytes any more, its codes go with it. */
+const dayByKey = new WeakMap<Uint8Array, DayOfCodes>();
+const noSlots: readonly DailySlot[] = [];

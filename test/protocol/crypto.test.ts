@@ -1,3 +1,4 @@
+import { createHmac } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bytesToHex, concatBytes, hexToBytes, utf8 } from "../../protocol/base/bytes.ts";
@@ -9,6 +10,7 @@ import {
   ed25519Verify,
   hkdfSha256,
   hmacSha256,
+  hmacSha256OfText,
   sha256,
   signedMessage,
   signTyped,
@@ -44,6 +46,52 @@ describe("SHA-256, HMAC and HKDF", () => {
     expect(bytesToHex(hmacSha256(new Uint8Array(131).fill(0xaa), longKeyText))).toBe(
       "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
     );
+  });
+
+  it("gives node's own HMAC for keys and data of every length, whatever was asked before", () => {
+    const bytes = fc.uint8Array({ maxLength: 300 });
+    fc.assert(
+      fc.property(bytes, bytes, (key, data) => {
+        expect(bytesToHex(hmacSha256(key, data))).toBe(createHmac("sha256", key).update(data).digest("hex"));
+      }),
+      { numRuns: 500 },
+    );
+    for (let length = 180; length < 205; length++) {
+      const data = countingBytes(length, length);
+      const expected = createHmac("sha256", "key").update(data).digest("hex");
+      expect(bytesToHex(hmacSha256(utf8("key"), data)), `${length}`).toBe(expected);
+    }
+  });
+
+  it("gives the first bytes of the HMAC of a text's UTF-8, short and long, whole and with lone surrogates", () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ maxLength: 80 }),
+        fc.string({ unit: "binary", maxLength: 120 }),
+        fc.integer({ min: 1, max: 32 }),
+        (key, text, length) => {
+          const expected = createHmac("sha256", key).update(utf8(text)).digest().subarray(0, length);
+          expect(bytesToHex(hmacSha256OfText(key, text, length))).toBe(bytesToHex(expected));
+        },
+      ),
+      { numRuns: 500 },
+    );
+    for (let length = 60; length < 200; length++) {
+      const wide = "€".repeat(length);
+      const expected = createHmac("sha256", "key").update(utf8(wide)).digest("hex");
+      expect(bytesToHex(hmacSha256OfText(utf8("key"), wide, 32)), `${length}`).toBe(expected);
+    }
+    const lone = "\ud800x";
+    const expected = createHmac("sha256", "key").update(utf8(lone)).digest("hex");
+    expect(bytesToHex(hmacSha256OfText(utf8("key"), lone, 32))).toBe(expected);
+    expect(() => hmacSha256OfText(utf8("key"), "text", 33)).toThrow("assertion failed");
+  });
+
+  it("gives each caller bytes of its own", () => {
+    const first = hmacSha256(utf8("key"), utf8("one"));
+    const before = bytesToHex(first);
+    hmacSha256(utf8("key"), utf8("two"));
+    expect(bytesToHex(first)).toBe(before);
   });
 
   it("agrees with RFC 5869 appendices A.1 and A.3", () => {

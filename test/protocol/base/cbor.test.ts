@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { encode } from "cborg";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { bytesToHex, hexToBytes } from "../../../protocol/base/bytes.ts";
+import { bytesToHex, equalBytes, hexToBytes } from "../../../protocol/base/bytes.ts";
 import { type CborMap, type CborValue, cborLimits, decodeCbor, encodeCbor } from "../../../protocol/base/cbor.ts";
 import { sharedFolder } from "../../shared-folder.ts";
 
@@ -229,3 +230,51 @@ const almostCbor = fc.oneof(
       return bytes;
     }),
 );
+
+describe("encodeCbor", () => {
+  it("[W1] writes what the library's own encoder writes, whatever the value and the order of its keys", () => {
+    const edge = [23, 24, 255, 256, 65_535, 65_536, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER];
+    const integer = fc.oneof(fc.maxSafeInteger(), fc.constantFrom(-0, ...edge, ...edge.map((value) => -value)));
+    const leaf = fc.oneof(
+      integer,
+      fc.boolean(),
+      fc.constant(null),
+      fc.string({ unit: "binary", maxLength: 70 }).filter((text) => text.isWellFormed()),
+      fc.uint8Array({ maxLength: 70 }),
+    );
+    const { value } = fc.letrec<{ value: CborValue }>((tie) => ({
+      value: fc.oneof(
+        { depthSize: "small", withCrossShrink: true },
+        leaf,
+        fc.array(tie("value"), { maxLength: 30 }),
+        fc
+          .array(
+            fc.tuple(
+              integer.map((key) => key + 0),
+              tie("value"),
+            ),
+            { maxLength: 30 },
+          )
+          .map((entries) => new Map(entries)),
+      ),
+    }));
+    fc.assert(
+      fc.property(value, (one) => {
+        expect(bytesToHex(encodeCbor(one))).toBe(bytesToHex(encode(one)));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it("[W1] writes lengths at the edges of their heads", () => {
+    for (const length of [23, 24, 255, 256, 65_535, 65_536]) {
+      const values = [
+        new Uint8Array(length),
+        "x".repeat(length),
+        "é".repeat(length),
+        new Array<number>(length).fill(1),
+      ];
+      for (const one of values) expect(equalBytes(encodeCbor(one), encode(one)), `${length}`).toBe(true);
+    }
+  });
+});

@@ -7,6 +7,7 @@ import {
   dailyCodes,
   dailyCounter,
   keptUsedSlots,
+  slotsOfCode,
   truncateToDigits,
   usedSlotDay,
   usedSlotName,
@@ -67,6 +68,43 @@ describe("daily code", () => {
     const codeOf = (day: number, mode: "single-use" | "all-day") =>
       dailyCode(key, { localDay: localDay(day), mode, slot: 0 }, 7);
     expect(new Set([codeOf(1, "single-use"), codeOf(1, "all-day"), codeOf(2, "single-use")]).size).toBe(3);
+  });
+
+  it("[C1] a code leads to every slot of its day that has it, and no other code to any", () => {
+    // So short that codes fall together: both modes are found, single-use slots first.
+    const rules = { dailyDigits: 2, singleUseSlots: 60, allDaySlots: 60 };
+    for (const day of [localDay(20_781), localDay(20_782), localDay(20_781)]) {
+      const all = dailyCodes(key, day, rules);
+      for (let number = 0; number < 100; number++) {
+        const code = String(number).padStart(2, "0");
+        const expected = all.filter((slot) => slot.code === code).map(({ code: _, ...slot }) => slot);
+        expect(slotsOfCode(key, day, rules, code)).toEqual(expected);
+      }
+      expect(slotsOfCode(key, day, rules, "100")).toEqual([]);
+      expect(slotsOfCode(key, day, rules, "constructor")).toEqual([]);
+    }
+  });
+
+  it("[D1] what was asked before shows in no answer: other rules, another day, a key written over", () => {
+    const overwritten = key.slice();
+    const rules = { dailyDigits: 7, singleUseSlots: 28, allDaySlots: 4 };
+    const day = localDay(20_781);
+    const slot = { localDay: day, mode: "all-day", slot: 3 } as const;
+    const code = dailyCode(key, slot, 7);
+    const found = (changed: Partial<typeof rules>, on = day, digits = code) =>
+      slotsOfCode(overwritten, on, { ...rules, ...changed }, digits);
+    expect(found({})).toEqual([slot]);
+    expect(found({ allDaySlots: 3 })).toEqual([]);
+    expect(found({})).toEqual([slot]);
+    expect(found({ singleUseSlots: 0 })).toEqual([slot]);
+    expect(found({ dailyDigits: 6 })).toEqual([]);
+    expect(found({ dailyDigits: 6 }, day, dailyCode(key, slot, 6))).toEqual([slot]);
+    expect(found({}, localDay(day + 1))).toEqual([]);
+    expect(found({})).toEqual([slot]);
+    overwritten.fill(9);
+    expect(found({})).toEqual([]);
+    expect(found({}, day, dailyCode(overwritten, slot, 7))).toEqual([slot]);
+    expect(slotsOfCode(key, day, rules, code)).toEqual([slot]);
   });
 
   it("[C4] the name of a used slot keeps its day, so that it can be forgotten in time", () => {
