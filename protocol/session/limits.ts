@@ -6,10 +6,13 @@ export type SessionLimits = {
   readonly messageBytes: number;
   /** How far beyond the contiguous bytes a receiver takes bytes, and so how far ahead a sender goes (SPEC S10). */
   readonly windowBytes: number;
-  /** Data frames on their way at once: before anything is known of the link; at least; and at most, on a link that proves to hold them. */
+  /** Data frames on their way at once: until so many are acknowledged; after that at least; and at most, on a link that proves to hold them. */
   readonly windowFramesFirst: number;
   readonly windowFrames: number;
   readonly windowFramesMax: number;
+  /** A link holds at least so many frames at once without a queue, and is sound as long as it loses less than one frame in `soundLinkFrames`. */
+  readonly heldFramesMin: number;
+  readonly soundLinkFrames: number;
   /** A frame is taken for lost when more than this many frames sent after it have arrived. */
   readonly reorderFrames: number;
   /** An acknowledgement goes out after this many data frames, or after this long when fewer have come. */
@@ -39,10 +42,15 @@ export const sessionLimits: SessionLimits = {
   windowBytes: 65_536,
   // 32 keep a link busy that takes up to 12 frames in a connection event (a round trip is two events, and up to 8 frames
   // wait to be acknowledged), which is what phones and gateways really do. 128 are for 35 in an event of 50 ms at 2M PHY.
-  // The first flight may fill a fast link at once. On a slow one it queues once, and a queue of the same bytes costs no time.
-  windowFramesFirst: 96,
+  // The first flight may fill a fast link at once: three events of 35 until answers come, and some to spare. On a slow link it
+  // queues once, and a queue of the same bytes costs no time.
+  windowFramesFirst: 112,
   windowFrames: 32,
   windowFramesMax: 128,
+  // As many as phones carry in an event. It lets a request of a few frames go twice on a link that loses frames.
+  heldFramesMin: 6,
+  // Below one in 128, most transfers lose nothing in their last round trip, and copies would be waste.
+  soundLinkFrames: 128,
   // Several ATT channels (EATT) delivered frames up to 8 places late (reference measurement on BlueZ 5.66).
   reorderFrames: 8,
   acknowledgeEvery: 8,

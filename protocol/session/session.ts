@@ -86,6 +86,8 @@ export type SessionBreach =
 export type SessionProgress = {
   /** Stream bytes: messages and their lengths. */
   readonly bytesQueued: number;
+  /** Of these, what has not gone out even once. */
+  readonly bytesUnsent: number;
   readonly bytesSent: number;
   readonly bytesAcknowledged: number;
   readonly bytesReceived: number;
@@ -228,6 +230,7 @@ export class Session {
   progress(): SessionProgress {
     return {
       ...this.#counts,
+      bytesUnsent: this.#sendStream.unsentBytes,
       bytesAcknowledged: this.#sendStream.acknowledgedBytes,
       dropped: { ...this.#dropped },
     };

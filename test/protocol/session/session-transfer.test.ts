@@ -99,6 +99,7 @@ describe("goodput", () => {
     { intervalMs: 50, framesPerEvent: 19, loss: 0.1, least: 0.9 },
     { intervalMs: 50, framesPerEvent: 35, loss: 0, least: 0.95 },
     { intervalMs: 50, framesPerEvent: 35, loss: 0.01, least: 0.9 },
+    { intervalMs: 50, framesPerEvent: 35, loss: 0.1, least: 0.9 },
     { intervalMs: 15, framesPerEvent: 10, loss: 0.01, least: 0.9 },
   ])(
     "[S12] $framesPerEvent frames each $intervalMs ms, loss $loss, reordering by 8: at least $least of the link",
