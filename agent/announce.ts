@@ -10,15 +10,8 @@ import { exposureSchema } from "../protocol/wire/messages/reported.ts";
 import { stateSchema } from "../protocol/wire/messages/state.ts";
 import { formatPayload } from "../protocol/wire/payload.ts";
 import type { Channel, Topic } from "../protocol/wire/topics.ts";
-import {
-  type DeviceTable,
-  type DeviceWords,
-  emptyHealth,
-  formatReported,
-  type SiteDevice,
-  secondsOf,
-} from "./devices.ts";
-import { healthUpstream, stateUpstream } from "./health.ts";
+import { type DeviceWords, emptyHealth, formatReported, type SiteDevice, secondsOf } from "./devices.ts";
+import { healthUpstream, stateUpstream, type WithSync } from "./health.ts";
 import type { Exposure } from "./sync/exposure.ts";
 
 export interface GatewaySelf {
@@ -27,6 +20,8 @@ export interface GatewaySelf {
   readonly version: string;
   readonly bootCount: number;
   readonly courierPublicKey: Uint8Array;
+  /** Ed25519. */
+  readonly timePublicKey: Uint8Array;
   readonly startedAtMs: UnixMs;
 }
 
@@ -34,7 +29,7 @@ export type Retain = (topic: Topic, payload: string) => void;
 
 /** The gateway's own birth, state and health. */
 export function announceGateway(self: GatewaySelf, nowMs: UnixMs, retain: Retain): void {
-  const { site, gateway: device, version, bootCount, courierPublicKey, startedAtMs } = self;
+  const { site, gateway: device, version, bootCount, courierPublicKey, timePublicKey, startedAtMs } = self;
   const at = secondsOf(nowMs);
   const birth = {
     v: 1 as const,
@@ -44,6 +39,7 @@ export function announceGateway(self: GatewaySelf, nowMs: UnixMs, retain: Retain
     firmware: version,
     hardware: null,
     courierPublicKey: bytesToBase64(courierPublicKey),
+    timePublicKey: bytesToBase64(timePublicKey),
   };
   const health = {
     ...emptyHealth(device, at),
@@ -67,7 +63,7 @@ export function goodbyeOf({ site, gateway: device }: GatewaySelf, nowMs: UnixMs)
 export function announceDevice(
   self: GatewaySelf,
   device: SiteDevice,
-  words: DeviceWords,
+  words: DeviceWords & WithSync,
   nowMs: UnixMs,
   retain: Retain,
 ): void {
@@ -89,11 +85,6 @@ export function announceExposure(
 ): void {
   const report = { v: 1 as const, gateway: self.gateway, at: secondsOf(nowMs), exposures: [...exposures] };
   retain({ site: self.site, device: self.gateway, channel: "reported" }, formatPayload(exposureSchema, report));
-}
-
-export function announceAll(self: GatewaySelf, table: DeviceTable, nowMs: UnixMs, retain: Retain): void {
-  announceGateway(self, nowMs, retain);
-  for (const device of table.devices()) announceDevice(self, device, table.words(device.id), nowMs, retain);
 }
 
 /** A plate with a sticker has no boots and no firmware; its birth says that it is there. */

@@ -3,21 +3,16 @@
  * a peer did wrong comes to it as a value; a radio or a link that is broken is a state that it waits out; a broken store ends
  * it, because nothing may be acknowledged any more. SPEC G1.
  */
-import type { DeviceId, MonotonicMs, UnixMs } from "../protocol/base/units.ts";
-import { type Advertisement, decodeAdvertisement } from "../protocol/wire/advertisement.ts";
-import {
-  announceAll,
-  announceDevice,
-  announceExposure,
-  announceGateway,
-  type GatewaySelf,
-  goodbyeOf,
-} from "./announce.ts";
+
+import { type DeviceId, monotonicMs, type UnixMs, unixSeconds } from "../protocol/base/units.ts";
+import type { SyncWord } from "../protocol/wire/messages/health.ts";
+import { announceDevice, announceExposure, announceGateway, type GatewaySelf, goodbyeOf } from "./announce.ts";
 import { pause } from "./base/deadline.ts";
 import { Intake } from "./broker/intake.ts";
-import { DeviceTable, type SiteDevice } from "./devices.ts";
+import { DeviceTable, type SiteDevice, secondsOf } from "./devices.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Log } from "./ports/log.ts";
+import type { RunPairing } from "./ports/pairing.ts";
 import { type Radio, RadioError, type Sighting } from "./ports/radio.ts";
 import type { Random } from "./ports/random.ts";
 import type { SiteBroker } from "./ports/site-broker.ts";
@@ -25,7 +20,18 @@ import type { Store } from "./ports/store.ts";
 import type { UpstreamTransport } from "./ports/upstream.ts";
 import type { RunVisit } from "./ports/visit.ts";
 import { type Exposure, findExposures } from "./sync/exposure.ts";
-import { chooseVisit, type LockCandidate, type ScheduleRules, type VisitReason } from "./sync/schedule.ts";
+import { type LockFacts, type LockState, lockState } from "./sync/lock-state.ts";
+import { type PairingAnswer, Pairings, type PairRequest } from "./sync/pairings.ts";
+import {
+  chooseVisit,
+  judgeVisit,
+  type LockCandidate,
+  type ScheduleRules,
+  type VisitJudgement,
+  type VisitReason,
+} from "./sync/schedule.ts";
+import { type Heard, Sightings } from "./sync/sightings.ts";
+import { visitsToday } from "./sync/visit-record.ts";
 import { type SyncAnswer, Visits } from "./sync/visits.ts";
 import { UnlockRelay } from "./unlock-relay.ts";
 import type { BackoffRules } from "./upstream/backoff.ts";
@@ -36,6 +42,7 @@ export interface GatewayOptions {
   readonly store: Store;
   readonly radio: Radio;
   readonly runVisit: RunVisit;
+  readonly runPairing: RunPairing;
   readonly transport: UpstreamTransport;
   readonly clock: Clock;
   readonly random: Random;
@@ -56,10 +63,9 @@ export interface RadioStatus {
   readonly sinceMs: UnixMs;
 }
 
-interface Seen {
-  readonly atMs: MonotonicMs;
-  readonly rssi: number;
-  readonly advertisement: Advertisement;
+interface PairingAsked {
+  readonly request: PairRequest;
+  readonly settle: (answer: PairingAnswer) => void;
 }
 
 interface Asked {
@@ -76,8 +82,10 @@ export class Gateway {
   readonly #unlocks: UnlockRelay;
   readonly #options: GatewayOptions;
   readonly #stop = new AbortController();
-  readonly #seenById = new Map<DeviceId, Seen>();
+  readonly #sightings: Sightings;
   readonly #askedById = new Map<DeviceId, Asked>();
+  readonly #pairings: Pairings;
+  readonly #pairingsAsked: PairingAsked[] = [];
   /** Aborted to make the radio loop look again at once: somebody asked, or something newer came. */
   #wake = new AbortController();
   #broker: SiteBroker | undefined;
@@ -92,6 +100,7 @@ export class Gateway {
     this.#options = options;
     this.self = self;
     this.table = new DeviceTable(store, self.gateway);
+    this.#sightings = new Sightings(clock);
     this.#radioStatus = { working: null, fault: null, sinceMs: clock.nowMs() };
     this.upstream = new Upstream({
       site: self.site,
@@ -144,6 +153,16 @@ export class Gateway {
       askTime: (device, nonce) => this.upstream.askTime(device, nonce),
       onStored,
     });
+    this.#pairings = new Pairings({
+      table: this.table,
+      upstream: this.upstream,
+      clock,
+      random,
+      log,
+      radio: options.radio,
+      runPairing: options.runPairing,
+      courierPrivateKey: options.courierPrivateKey,
+    });
   }
 
   /** Reads what the last run knew. */
@@ -170,6 +189,9 @@ export class Gateway {
     this.#wakeRadio();
     for (const [device, asked] of this.#askedById) asked.settle({ device, fault: { code: "stopping" } });
     this.#askedById.clear();
+    for (const { request, settle } of this.#pairingsAsked.splice(0)) {
+      settle({ device: request.device, fault: { code: "stopping" } });
+    }
     const { radio, clock } = this.#options;
     await Promise.all([radio.close(), this.upstream.close(goodbyeOf(this.self, clock.nowMs()))]);
     await this.#running.catch(() => undefined);
@@ -189,12 +211,75 @@ export class Gateway {
     return promise;
   }
 
+  /** Somebody stands before this lock with the card from its box. The radio does it as soon as what it does now is over. */
+  requestPairing(request: PairRequest): Promise<PairingAnswer> {
+    const { device } = request;
+    const objection = this.#stop.signal.aborted ? { code: "stopping" as const } : this.#pairings.objection(request);
+    if (objection !== undefined) return Promise.resolve({ device, fault: objection });
+    if (this.#pairingsAsked.length >= PAIRINGS_WAITING_LIMIT)
+      return Promise.resolve({ device, fault: { code: "busy" } });
+    const { promise, resolve } = Promise.withResolvers<PairingAnswer>();
+    this.#pairingsAsked.push({ request, settle: resolve });
+    this.#wakeRadio();
+    return promise;
+  }
+
   exposures(): readonly Exposure[] {
     return this.#exposures;
   }
 
   radioStatus(): RadioStatus {
     return this.#radioStatus;
+  }
+
+  /** How the door sync of a BLE lock stands. SPEC G10. */
+  lockState(device: DeviceId): LockState {
+    return lockState(this.lockFacts(device), secondsOf(this.#options.clock.nowMs()));
+  }
+
+  lockFacts(device: DeviceId): LockFacts {
+    const record = this.visits.record(device);
+    const { state } = this.table.words(device);
+    const reported = this.visits.reported(device);
+    const desired = this.table.lockDesired(device);
+    const heardOnAir = this.#sightings.heard(device)?.unixMs;
+    const heard = [state?.heardAt ?? null, heardOnAir === undefined ? null : secondsOf(heardOnAir)];
+    const heardAt = Math.max(...heard.map((at) => at ?? NEVER_HEARD));
+    return {
+      desired: desired?.policy ?? null,
+      urgent: desired?.urgent ?? null,
+      reported: reported === null ? null : { ...reported.policy, at: reported.at },
+      pendingSince: record.pendingSince,
+      visitingSince: this.visits.trace(device).since,
+      handedOver: record.handedOver,
+      fault:
+        record.lastFault === null || record.lastVisitAt === null
+          ? null
+          : { ...record.lastFault, at: record.lastVisitAt },
+      heardAt: heardAt === NEVER_HEARD ? null : unixSeconds(heardAt),
+      silentSeconds: this.#sightings.silentSeconds(device),
+      visitBy: this.visits.visitBy(device),
+      wentBackAt: record.wentBack?.at ?? null,
+    };
+  }
+
+  /** The same as the authority is told; null for whatever is not visited. SPEC M17. */
+  syncWord({ id, network }: SiteDevice): SyncWord | null {
+    if (network !== "ble") return null;
+    const { desired, reported, heardAt } = this.lockFacts(id);
+    return { ...this.lockState(id), desired, reported, heardAt };
+  }
+
+  /** What the schedule goes by; `judgeVisit` says what it makes of it. */
+  scheduled(device: DeviceId): LockCandidate & { readonly judged: VisitJudgement | undefined } {
+    const { clock, schedule } = this.#options;
+    const candidate = this.#candidate(device, this.#exposedLocks());
+    return { ...candidate, judged: judgeVisit(candidate, clock.monotonicMs(), schedule) };
+  }
+
+  /** On the air or in a visit; null: not since the start. */
+  heard(device: DeviceId): Heard | null {
+    return this.#sightings.heard(device);
   }
 
   brokerPort(): number | null {
@@ -210,6 +295,11 @@ export class Gateway {
     const { clock, schedule } = this.#options;
     let failures = 0;
     while (!this.#stop.signal.aborted) {
+      const asked = this.#pairingsAsked.shift();
+      if (asked !== undefined) {
+        asked.settle(await this.#pairings.pair(asked.request));
+        continue;
+      }
       const chosen = this.#chooseVisit();
       if (chosen !== undefined) {
         await this.#visit(chosen.device, chosen.reason);
@@ -221,7 +311,7 @@ export class Gateway {
         continue;
       }
       failures = (await this.#scan()) ? 0 : failures + 1;
-      if (this.#chooseVisit() !== undefined) continue;
+      if (this.#pairingsAsked.length > 0 || this.#chooseVisit() !== undefined) continue;
       const restMs = failures === 0 ? SCAN_REST_MS : Math.min(RADIO_RETRY_MS * failures, RADIO_RETRY_CAP_MS);
       await pause(clock, restMs, this.#wake.signal);
     }
@@ -234,9 +324,9 @@ export class Gateway {
 
   async #visit(device: DeviceId, reason: VisitReason): Promise<void> {
     this.#options.log.info({ device, reason }, "a visit is due");
-    const answer = await this.visits.visit(device);
-    // What was heard before the visit is about the lock as it was.
-    this.#seenById.delete(device);
+    const answer = await this.visits.visit(device, reason !== "asked");
+    this.#sightings.forget(device);
+    if (this.visits.hasSpoken(device)) this.#sightings.spoke(device);
     this.#askedById.get(device)?.settle(answer);
     this.#askedById.delete(device);
     this.#noteRadioOf(answer);
@@ -251,27 +341,23 @@ export class Gateway {
     const { radio } = this.#options;
     const enough = (sightings: readonly Sighting[]): boolean => {
       this.#noteSightings(sightings);
-      return this.#chooseVisit() !== undefined;
+      return this.#pairingsAsked.length > 0 || this.#chooseVisit() !== undefined;
     };
     try {
+      this.#sightings.listens(true);
       this.#noteSightings(await radio.scan({ durationMs: SCAN_MS, signal: this.#wake.signal, enough }));
       this.#noteRadio(null);
       return true;
     } catch (error) {
       if (!(error instanceof RadioError)) throw error;
+      this.#sightings.listens(false);
       if (!this.#stop.signal.aborted) this.#noteRadio(error.code);
       return false;
     }
   }
 
   #noteSightings(sightings: readonly Sighting[]): void {
-    const atMs = this.#options.clock.monotonicMs();
-    const locks = this.#locks();
-    for (const { address, rssi, advertisement } of sightings) {
-      const lock = locks.find((known) => known.address === address);
-      const read = decodeAdvertisement(advertisement);
-      if (lock !== undefined && read.ok) this.#seenById.set(lock.id, { atMs, rssi, advertisement: read.value });
-    }
+    this.#sightings.note(sightings, this.#locks());
   }
 
   /** What a visit says of the radio itself: a lost link is the lock's or the air's fault, a missing bus is not. */
@@ -292,18 +378,34 @@ export class Gateway {
   }
 
   #candidates(): readonly LockCandidate[] {
-    const exposed = new Set<string>(this.#exposures.map(({ device }) => device));
+    const exposed = this.#exposedLocks();
     const visitable = this.#locks().filter(({ id }) => this.#askedById.has(id) || this.visits.canVisit(id));
-    return visitable.map(({ id }) => ({
-      device: id,
-      asked: this.#askedById.has(id),
-      desired: this.table.lockDesired(id)?.policy ?? null,
-      holds: this.table.words(id).reported?.policy ?? null,
-      exposed: exposed.has(id),
-      seen: this.#seenById.get(id) ?? null,
-      visitedAtMs: this.visits.visitedAtMs(id),
-      failures: this.visits.record(id).failures,
-    }));
+    return visitable.map(({ id }) => this.#candidate(id, exposed));
+  }
+
+  #candidate(device: DeviceId, exposed: ReadonlySet<string>): LockCandidate {
+    const { clock } = this.#options;
+    const desired = this.table.lockDesired(device);
+    const record = this.visits.record(device);
+    const visitBy = this.visits.visitBy(device);
+    return {
+      device,
+      asked: this.#askedById.has(device),
+      desired: desired?.policy ?? null,
+      urgent: desired?.urgent ?? null,
+      holds: this.visits.reported(device)?.policy ?? null,
+      exposed: exposed.has(device),
+      pendingSince: record.pendingSince,
+      seen: this.#sightings.seen(device),
+      visitedAtMs: this.visits.visitedAtMs(device),
+      pauseMs: record.pauseMs,
+      visitByMs: visitBy === null ? null : monotonicMs(clock.monotonicMs() + visitBy * 1000 - clock.nowMs()),
+      visitsToday: visitsToday(record, secondsOf(clock.nowMs())),
+    };
+  }
+
+  #exposedLocks(): ReadonlySet<string> {
+    return new Set<string>(this.#exposures.map(({ device }) => device));
   }
 
   async #desired(device: DeviceId, payload: Uint8Array): Promise<void> {
@@ -349,7 +451,8 @@ export class Gateway {
 
   #reckonExposures(): void {
     const known = this.table.policiesDesired().filter(({ device }) => this.table.device(device) !== undefined);
-    this.#exposures = findExposures(known, (device) => this.table.words(device).reported?.policy ?? null);
+    const now = secondsOf(this.#options.clock.nowMs());
+    this.#exposures = findExposures(known, (device) => this.visits.reported(device)?.policy ?? null, now);
     const said = JSON.stringify(this.#exposures);
     if (said === this.#exposuresSaid) return;
     this.#exposuresSaid = said;
@@ -359,11 +462,13 @@ export class Gateway {
   #announce(id: DeviceId): void {
     const device = this.table.device(id);
     if (device === undefined) return;
-    announceDevice(this.self, device, this.table.words(id), this.#options.clock.nowMs(), this.#retain);
+    const sync = this.syncWord(device);
+    announceDevice(this.self, device, { ...this.table.words(id), sync }, this.#options.clock.nowMs(), this.#retain);
   }
 
   #announceAll(): void {
-    announceAll(this.self, this.table, this.#options.clock.nowMs(), this.#retain);
+    announceGateway(this.self, this.#options.clock.nowMs(), this.#retain);
+    for (const { id } of this.table.devices()) this.#announce(id);
   }
 
   readonly #retain = (topic: Parameters<Upstream["retain"]>[0], payload: string): void =>
@@ -381,6 +486,8 @@ export class Gateway {
     for (const device of this.brokerConnected()) await this.intake.heard(device);
     announceGateway(this.self, this.#options.clock.nowMs(), this.#retain);
     for (const device of this.table.devices()) this.#announce(device.id);
+    // A revocation that was dated ahead has come.
+    this.#reckonExposures();
     if (!this.#stop.signal.aborted) this.#scheduleTick();
   }
 
@@ -412,9 +519,12 @@ const radioFaults: ReadonlySet<string> = new Set([
   "access-denied",
 ]);
 /** BLE locks advertise at least every 2 s; four seconds hear all that are in reach. */
+/** One person stands before one lock; more than a few at once is a mistake. */
+const PAIRINGS_WAITING_LIMIT = 4;
 const SCAN_MS = 4_000;
 /** Between two scans the adapter is free for others on this machine. */
 const SCAN_REST_MS = 1_000;
 const IDLE_MS = 60_000;
+const NEVER_HEARD = -1;
 const RADIO_RETRY_MS = 2_000;
 const RADIO_RETRY_CAP_MS = 60_000;

@@ -6,9 +6,14 @@ import type { UnixSeconds } from "../protocol/base/units.ts";
 import { modelNames } from "../protocol/firmware/models.ts";
 import { type FirmwareJudgement, judgeFirmware, reportsReason } from "../protocol/firmware/version.ts";
 import type { DeviceEvent } from "../protocol/wire/messages/event.ts";
-import type { Health } from "../protocol/wire/messages/health.ts";
+import type { Health, SyncWord } from "../protocol/wire/messages/health.ts";
 import type { DeviceState } from "../protocol/wire/messages/state.ts";
 import { type DeviceWords, emptyHealth, type SiteDevice } from "./devices.ts";
+
+/** Beside a device's own words, what this gateway makes of its door sync; null: it is not visited. */
+export interface WithSync {
+  readonly sync: SyncWord | null;
+}
 
 /** A firmware's verdict; undefined for a model that this version of doorlink has no line for. */
 export function judgeDevice(device: SiteDevice, words: DeviceWords): FirmwareJudgement | undefined {
@@ -17,26 +22,32 @@ export function judgeDevice(device: SiteDevice, words: DeviceWords): FirmwareJud
   return judgeFirmware(model, words.health?.firmware?.version);
 }
 
-/** The health that goes upstream: the device's own words and this gateway's verdict. SPEC G7. */
-export function healthUpstream(device: SiteDevice, words: DeviceWords, now: UnixSeconds): Health {
-  const health = words.health ?? emptyHealth(device.id, now);
-  return { ...health, firmwareVerdict: judgeDevice(device, words)?.verdict ?? "unknown", at: now };
+/** The health that goes upstream: the device's own words, this gateway's verdict and how the door sync stands. SPEC G7, M17. */
+export function healthUpstream(device: SiteDevice, words: DeviceWords & WithSync, now: UnixSeconds): Health {
+  // How its sync stands is not for a device to say.
+  const { sync: _said, ...health } = words.health ?? emptyHealth(device.id, now);
+  const firmwareVerdict = judgeDevice(device, words)?.verdict ?? "unknown";
+  return { ...health, firmwareVerdict, ...(words.sync === null ? {} : { sync: words.sync }), at: now };
 }
 
 /**
- * Is the device there? A networked one is while it is connected and not silent; a lock that is visited is by its own latest report;
- * a passive panel never speaks, so it is never online. SPEC G6.
+ * Is the device there? A networked one is while it is connected and not silent; a lock that is visited is when it was heard, on the air
+ * or in a visit; a passive panel never speaks, so it is never online. SPEC G6.
  */
-export function stateUpstream(device: SiteDevice, words: DeviceWords, now: UnixSeconds): DeviceState {
-  const heardAt = words.state?.heardAt ?? null;
+export function stateUpstream(device: SiteDevice, words: DeviceWords & WithSync, now: UnixSeconds): DeviceState {
+  const heardAt = heardAtOf(words);
   return { v: 1, device: device.id, online: isOnline(device, words, now), heardAt };
 }
 
-function isOnline(device: SiteDevice, words: DeviceWords, now: UnixSeconds): boolean {
-  const heardAt = words.state?.heardAt ?? null;
+function isOnline(device: SiteDevice, words: DeviceWords & WithSync, now: UnixSeconds): boolean {
+  const heardAt = heardAtOf(words);
   if (heardAt === null || device.network === "passive") return false;
   if (device.network === "mqtt") return words.state?.online === true && now - heardAt <= POWERED_SILENCE_SECONDS;
   return now - heardAt <= BATTERY_SILENCE_SECONDS;
+}
+
+function heardAtOf({ sync, state }: DeviceWords & WithSync): UnixSeconds | null {
+  return sync === null ? (state?.heardAt ?? null) : sync.heardAt;
 }
 
 /**

@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import type { AgentClient } from "./commands/agent-client.ts";
 import type { CommandContext } from "./commands/command.ts";
 import { exitCodes } from "./commands/exit-codes.ts";
+import type { Patience, SyncChoice } from "./commands/sync.ts";
 
 /** Runs one command line (without node and the script's name) and gives its exit code. */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
@@ -82,13 +83,16 @@ async function registerCommands(program: Program, finish: (exitCode: number) => 
     const { runStatus } = await import("./commands/status.ts");
     finish(await runStatus(await contextOf(options)));
   });
-  add("sync <device>", "visit a lock now: clock, policy, log").action(
-    async (device: string, options: OperatorOptions) => {
+  add("sync [lock]", "visit a lock now, or several one after the other: clock, policy, log")
+    .option("--all", "every BLE lock that this gateway knows, the urgent first")
+    .option("--urgent", "those where somebody is locked out, still let in, or waits with a keycard")
+    .action(async (lock: string | undefined, options: SyncOptions) => {
       const { runSync } = await import("./commands/sync.ts");
-      finish(await runSync(device, await contextOf(options)));
-    },
-  );
-  add("exposure", "revoked people whom a lock still lets in").action(async (options: OperatorOptions) => {
+      const choice = syncChoice(lock, options);
+      if (choice === undefined) return program.error("error: name one lock, or --all, or --urgent", { exitCode: 2 });
+      finish(await runSync(choice, await contextOf(options), patience()));
+    });
+  add("exposure", "people revoked or signed out whom a lock still lets in").action(async (options: OperatorOptions) => {
     const { runExposure } = await import("./commands/exposure.ts");
     finish(await runExposure(await contextOf(options)));
   });
@@ -102,11 +106,51 @@ async function registerCommands(program: Program, finish: (exitCode: number) => 
     const { runFirmware } = await import("./commands/firmware.ts");
     finish(await runFirmware(await contextOf(options)));
   });
+  const device = program.command("device").description("the devices of this site");
+  device
+    .command("add <lock>")
+    .description("pair a lock with the site's authority, by the card from its box")
+    .requiredOption("--ble", "a lock without internet, over this gateway's radio")
+    .requiredOption("--code <file>", "the card's setup code: a text file, a photograph of it, or - for standard input")
+    .option("--address <address>", "where it is on the air, when the site does not say")
+    .option("--json", "one JSON object on stdout")
+    .action(async (lock: string, options: OperatorOptions & { readonly code: string; readonly address?: string }) => {
+      const { runDeviceAdd } = await import("./commands/device-add.ts");
+      const { code, address } = options;
+      const asked = { device: lock, code, ...(address === undefined ? {} : { address }) };
+      finish(await runDeviceAdd(asked, await contextOf(options)));
+    });
   await registerStickers(program, finish);
   const { registerDecideCommand } = await import("./commands/decide.ts");
   registerDecideCommand(program, { write, warn, finish });
   const { registerOddsCommand } = await import("./commands/odds.ts");
   registerOddsCommand(program, { write, warn, finish });
+}
+
+interface SyncOptions extends OperatorOptions {
+  readonly all?: boolean;
+  readonly urgent?: boolean;
+}
+
+/** Exactly one of the three, or undefined. */
+function syncChoice(lock: string | undefined, { all, urgent }: SyncOptions): SyncChoice | undefined {
+  const choices: SyncChoice[] = [];
+  if (lock !== undefined) choices.push({ device: lock });
+  if (all === true) choices.push("all");
+  if (urgent === true) choices.push("urgent");
+  return choices.length === 1 ? choices[0] : undefined;
+}
+
+/** The first Ctrl-C ends the round after the lock under way; the second ends the command at once, and the agent's visit goes on. */
+function patience(): Patience {
+  const stop = new AbortController();
+  process.once("SIGINT", () => {
+    warn("doorlink: stops after this lock\n");
+    stop.abort();
+  });
+  // DESIGN part 6: long work shows progress on a terminal and stays quiet in a pipe.
+  const progress = process.stderr.isTTY ? (line: string): void => warn(`${line}\n`) : () => undefined;
+  return { progress, stop: stop.signal };
 }
 
 async function registerStickers(program: Program, finish: (exitCode: number) => void): Promise<void> {

@@ -15,9 +15,8 @@ import { benchPairing, lockStaticKey } from "./bench-pairing.ts";
 import { Battery } from "./device/battery.ts";
 import { FileFlash, MemoryFlash } from "./device/flash.ts";
 import { keysOfCode } from "./device/keypad.ts";
-import { LockFirmware, type LockOutcome } from "./device/lock.ts";
+import { type BenchGrant, LockFirmware, type LockOutcome } from "./device/lock.ts";
 import { LockHost } from "./device/lock-host.ts";
-import type { PairingRecord } from "./device/lock-store.ts";
 import { type CloudFault, pairLock } from "./people/cloud-client.ts";
 import type { AirConnection, ConnectionListener, Peripheral } from "./radio/air.ts";
 import type { BluezFault } from "./radio/bluez-bus.ts";
@@ -77,7 +76,7 @@ async function pairAndAdvertise(
   const { device, model, seed, cloudUrl, stateFolder } = settings;
   const { firmware } = host;
   if (!firmware.paired) {
-    const record = await pairingRecord(settings, adapter.address);
+    const record = await benchGrant(settings, adapter.address);
     if (!record.ok) return record;
     host.pair(record.value, realClock.nowMs());
   }
@@ -90,7 +89,7 @@ async function pairAndAdvertise(
     model: model.name,
     adapter: settings.adapter,
     address: adapter.address,
-    staticPublicKey: bytesToBase64(x25519PublicKey(firmware.hardware.staticPrivateKey)),
+    staticPublicKey: bytesToBase64(x25519PublicKey(firmware.staticPrivateKey)),
     pairingId: pairing === undefined ? null : bytesToBase64(pairing.pairingId),
     authority: cloudUrl === undefined ? { fromSeed: seed } : { cloud: cloudUrl },
     bootCount: firmware.bootCount,
@@ -99,7 +98,7 @@ async function pairAndAdvertise(
   return put;
 }
 
-async function pairingRecord(settings: BenchLockSettings, address: string): Promise<Result<PairingRecord, CloudFault>> {
+async function benchGrant(settings: BenchLockSettings, address: string): Promise<Result<BenchGrant, CloudFault>> {
   const { seed, device, cloudUrl } = settings;
   if (cloudUrl === undefined) return ok(benchPairing(seed, device).record);
   const answer = await pairLock(cloudUrl, {
@@ -108,8 +107,14 @@ async function pairingRecord(settings: BenchLockSettings, address: string): Prom
     address,
   });
   if (!answer.ok) return failed(answer.fault);
-  const { pairingId, authority, dailyKeys, keyEpoch } = answer.value;
-  return ok({ pairingId, ...authority, dailyKeys: dailyKeys.map(({ key }) => ({ keyId: keyEpoch, key })) });
+  const { pairingId, root, keyset, dailyKeys, keyEpoch, firstSequence } = answer.value;
+  return ok({
+    pairingId,
+    root,
+    keyset,
+    dailyKeys: dailyKeys.map(({ key }) => ({ keyId: keyEpoch, key })),
+    firstSequence,
+  });
 }
 
 function bootHost(settings: BenchLockSettings, address: string, tell: (line: object) => void): LockHost {
@@ -123,7 +128,7 @@ function bootHost(settings: BenchLockSettings, address: string, tell: (line: obj
       door,
       driftPpm: 0,
       battery: model.power === "battery" ? new Battery(100) : undefined,
-      staticPrivateKey: lockStaticKey(seed, device),
+      factoryKey: lockStaticKey(seed, device),
     },
     stateFolder === undefined ? new MemoryFlash() : new FileFlash(join(stateFolder, device)),
     realClock.monotonicMs(),
@@ -231,7 +236,7 @@ class LockOnBench implements BenchLock {
   }
 
   #type(code: string): void {
-    const keys = keysOfCode(code);
+    const keys = keysOfCode(code, this.#host.keypadAsleep);
     if (keys === undefined) return this.#tell({ event: "not-understood", expected: ["type CODE, in digits"] });
     void this.#host.press(keys).then((outcome) => this.#tell({ event: "attempt", ...outcomeFacts(outcome) }));
   }
@@ -257,7 +262,7 @@ function stateOf(firmware: LockFirmware): object {
     stagedBytes: facts?.staged?.bytes.length ?? 0,
     logFirst: facts?.log.first ?? 0,
     logNext: facts?.log.next ?? 0,
-    clock: facts?.clock.quality ?? "unset",
+    clock: facts?.clock.state.quality ?? "unset",
     batteryPercent: facts?.battery.percent ?? null,
   };
 }

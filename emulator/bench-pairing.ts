@@ -7,13 +7,15 @@ import { x25519PublicKey } from "../protocol/crypto.ts";
 import {
   type AuthorityKeys,
   authorityKeysFromSeed,
-  authorityPublicKeys,
   derivePairingKeys,
   issueCourierCertificate,
+  keysetOf,
   type PairingKeys,
+  rootKeyFromSeed,
 } from "../protocol/sync/authority.ts";
+import { rootPublicKey, signKeyset } from "../protocol/wire/keyset.ts";
 import type { SignedBlob } from "../protocol/wire/signed-objects.ts";
-import type { PairingRecord } from "./device/lock-store.ts";
+import type { BenchGrant } from "./device/lock.ts";
 import { seededRandom } from "./world/random.ts";
 
 export interface BenchPairing {
@@ -22,7 +24,7 @@ export interface BenchPairing {
   readonly lockStaticPrivateKey: Uint8Array;
   readonly lockStaticPublicKey: Uint8Array;
   /** What the lock keeps of it. */
-  readonly record: PairingRecord;
+  readonly record: BenchGrant;
   /** What lock and authority derive alike. */
   readonly keys: PairingKeys;
 }
@@ -30,7 +32,9 @@ export interface BenchPairing {
 /** The pairing of one device under a seed; the same again for the same two. */
 export function benchPairing(seed: number, device: DeviceId): BenchPairing {
   const bytes = (use: string, length: number): Uint8Array => seededRandom(seed, use).bytes(length);
-  const authority = authorityKeysFromSeed(bytes("authority", 32));
+  const authoritySeed = bytes("authority", 32);
+  const authority = authorityKeysFromSeed(authoritySeed);
+  const rootSeed = rootKeyFromSeed(authoritySeed);
   const lockStaticPrivateKey = lockStaticKey(seed, device);
   const lockStaticPublicKey = x25519PublicKey(lockStaticPrivateKey);
   const pairingId = bytes(`bench/${device}/pairing`, 16);
@@ -42,7 +46,8 @@ export function benchPairing(seed: number, device: DeviceId): BenchPairing {
     lockStaticPublicKey,
     record: {
       pairingId,
-      ...authorityPublicKeys(authority),
+      root: rootPublicKey(rootSeed),
+      keyset: signKeyset(rootSeed, keysetOf(authority, BENCH_EPOCH, KEYSET_NOT_AFTER)),
       dailyKeys: [{ keyId: 1, key: bytes(`bench/${device}/daily-key`, 32) }],
     },
     keys,
@@ -69,4 +74,8 @@ export function benchCourierCertificate(
   });
 }
 
+/** The first epoch; a lock on the bench sees no other. */
+const BENCH_EPOCH = 1;
+/** The year 2100: the keyset of a seed has no date of its own. */
+const KEYSET_NOT_AFTER = unixSeconds(4_102_444_800);
 const CERTIFICATE_SECONDS = 7 * 86_400;

@@ -34,6 +34,8 @@ const codeByName: ReadonlyMap<string, RadioErrorCode> = new Map([
   ["org.freedesktop.DBus.Error.TimedOut", "no-answer"],
   ["org.bluez.Error.NotReady", "adapter-off"],
   ["org.bluez.Error.InProgress", "busy"],
+  // Another program holds the characteristic by a file descriptor.
+  ["org.bluez.Error.NotPermitted", "busy"],
   ["org.bluez.Error.NotConnected", "link-lost"],
 ]);
 

@@ -29,5 +29,5 @@ export class SendWindow {
   }
 }
 
-/** Several times the transfer window of a session: whoever has more to send must wait for acknowledgements first. */
+/** Twice the transfer window of a session: whoever has more to send must wait for acknowledgements first. */
 const WAITING_LIMIT = 256;

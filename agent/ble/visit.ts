@@ -11,14 +11,26 @@ import { type CourierEvent, CourierSync } from "../../protocol/sync/courier-sync
 import { lockReport } from "../../protocol/wire/signed-objects.ts";
 import type { LinkEnd, RadioLink } from "../ports/radio.ts";
 import { RadioError } from "../ports/radio.ts";
-import type { LockReport, RunVisit, VisitFacts, VisitFault, VisitOptions, VisitOutcome } from "../ports/visit.ts";
+import type {
+  LockReport,
+  RunVisit,
+  SealedRun,
+  VisitFacts,
+  VisitFault,
+  VisitOptions,
+  VisitOutcome,
+} from "../ports/visit.ts";
+import { SessionPump } from "./session-pump.ts";
 
 /** A full snapshot of 5,000 credentials takes 8 s at 20 kB/s (reference: physics); ten times that is a visit gone wrong. */
 const VISIT_LIMIT_MS = 90_000;
 /** The lock refuses round trips over 2 s, so a later answer is worth nothing. */
 const TIME_LIMIT_MS = 1_900;
 /** The lock closes when it is done, which saves BlueZ's 2 s of our own disconnect; this long it may take. */
-const PEER_CLOSE_MS = 1_500;
+export const PEER_CLOSE_MS = 1_500;
+
+/** Often enough for people: one page. */
+const PROGRESS_BYTES = 2_048;
 
 export const runVisit: RunVisit = (options) => new Visit(options).run();
 
@@ -26,9 +38,9 @@ class Visit {
   readonly #options: VisitOptions;
   readonly #startedAt: number;
   #session: Session | undefined;
+  #pump: SessionPump | undefined;
   #sync: CourierSync | undefined;
   #link: RadioLink | undefined;
-  #cancelWake: () => void = () => undefined;
   #fault: VisitFault | undefined;
   #settle: () => void = () => undefined;
   #settled = false;
@@ -43,10 +55,13 @@ class Visit {
     uptimeSeconds: null,
     clock: null,
     logEntries: 0,
+    deltaRefused: null,
     durationMs: 0,
     bytes: 0,
   };
   #reported: LockReport | null = null;
+  /** The bundle on its way: where it stands in the session's stream, of how many bytes, and how much of it was told. */
+  #carried: { readonly from: number; until: number; readonly of: number; told: number } | undefined;
 
   constructor(options: VisitOptions) {
     this.#options = options;
@@ -71,7 +86,7 @@ class Visit {
       this.#end(radioFault(error));
     } finally {
       cancelLimit();
-      this.#cancelWake();
+      this.#pump?.stop();
       await this.#link?.close();
     }
     this.#facts.durationMs = clock.monotonicMs() - this.#startedAt;
@@ -84,7 +99,7 @@ class Visit {
   #begin(): void {
     const { courier, lock, random, clock, onProgress } = this.#options;
     onProgress({ step: "handshake" });
-    this.#session = new Session({
+    const session = new Session({
       role: "courier",
       staticPrivateKey: courier.staticPrivateKey,
       ephemeralPrivateKey: random.bytes(32),
@@ -92,30 +107,20 @@ class Visit {
       prologue: lock.pairingId,
       nowMs: clock.monotonicMs(),
     });
-    this.#pump();
+    this.#session = session;
+    this.#pump = new SessionPump({
+      session,
+      clock,
+      onEvent: (event) => this.#sessionEvent(event),
+      drain: () => this.#drainSync(),
+      send: (frame) => this.#send(frame),
+    });
+    this.#pump.pump();
   }
 
   #frame(bytes: Uint8Array): void {
     this.#facts.bytes += bytes.length;
-    this.#session?.receive(bytes, this.#options.clock.monotonicMs());
-    this.#pump();
-  }
-
-  /** Moves everything that can move: session events up, sync messages down, frames out, and the next wake set. */
-  #pump(): void {
-    const session = this.#session;
-    if (session === undefined || this.#settled) return;
-    const now = this.#options.clock.monotonicMs();
-    for (const event of session.takeEvents()) this.#sessionEvent(event);
-    this.#drainSync();
-    for (const frame of session.takeFrames(now)) this.#send(frame);
-    this.#cancelWake();
-    const wakeAt = session.nextWakeMs();
-    if (wakeAt === undefined || this.#settled) return;
-    this.#cancelWake = this.#options.clock.after(Math.max(0, wakeAt - now), () => {
-      session.wake(this.#options.clock.monotonicMs());
-      this.#pump();
-    });
+    this.#pump?.receive(bytes);
   }
 
   #sessionEvent(event: SessionEvent): void {
@@ -126,7 +131,7 @@ class Visit {
         logFrom,
         ...(desired === undefined
           ? {}
-          : { policy: { ...desired.policy, manifest: desired.manifest, bundle: desired.bundle } }),
+          : { keyset: desired.keyset, policy: { ...desired.policy, bundles: desired.bundles } }),
         ...(desired === undefined || desired.release === null ? {} : { release: desired.release }),
       });
     } else if (event.kind === "message") {
@@ -144,6 +149,23 @@ class Visit {
       // The session's queue holds sixteen of the largest bundles, so a refusal means that the session is over.
       if (this.#session?.send(message) === false) this.#end({ code: "protocol", reason: "session over" });
     }
+    // All of a bundle is queued in one turn, and nothing else is.
+    if (this.#carried?.until === 0) this.#carried.until = this.#session?.progress().bytesQueued ?? 0;
+  }
+
+  /**
+   * How much of the bundle has gone out at least once. The machine queues all of it at once, so only the session knows; while a byte of
+   * it has not gone out, the lock cannot have it whole.
+   */
+  #tellPolicy(): void {
+    const [progress, carried] = [this.#session?.progress(), this.#carried];
+    if (progress === undefined || carried === undefined || carried.told === carried.of) return;
+    const { from, until, of, told } = carried;
+    const sent = Math.max(0, progress.bytesQueued - progress.bytesUnsent - from);
+    const done = Math.min(of, Math.floor((sent / (until - from)) * of));
+    if (done - told < PROGRESS_BYTES && done !== of) return;
+    carried.told = done;
+    this.#options.onProgress({ step: "policy", done, of });
   }
 
   #syncEvent(event: CourierEvent, sync: CourierSync): void {
@@ -169,15 +191,21 @@ class Visit {
         this.#facts.clock = { oldMs: event.oldUnixMs ?? null, newMs: event.newUnixMs, written: event.written };
         return;
       case "page-sent":
-        return onProgress({ step: "policy", done: event.sentBytes, of: event.totalBytes });
+        if (this.#carried?.until === 0) return;
+        this.#carried = { from: this.#session?.progress().bytesQueued ?? 0, until: 0, of: event.totalBytes, told: 0 };
+        return onProgress({ step: "policy", done: 0, of: event.totalBytes });
       case "entries":
-        return this.#storeEntries(event.entries, sync);
+        return this.#storeRun({ boot: this.#facts.bootCount ?? 0, ...event }, sync);
       case "report":
         onProgress({ step: "report" });
         return this.#takeReport(event.report, event.mac);
       case "refused":
         // The sync goes on after a refusal; the first one is what the operator must know.
         this.#fault ??= { code: "refused", reason: `${event.step}: ${event.refusal}` };
+        return;
+      case "delta-refused":
+        // The snapshot follows: what came of that is the visit's outcome.
+        this.#facts.deltaRefused = { refusal: event.refusal, from: event.from };
         return;
       case "finished":
         return event.fault === "bad-answer" ? this.#end({ code: "protocol", reason: event.fault }) : this.#finish();
@@ -203,23 +231,24 @@ class Visit {
       open = false;
       cancel();
       act();
-      this.#pump();
+      this.#pump?.pump();
     };
     const cancel = clock.after(TIME_LIMIT_MS, () => close(() => sync.skipTime()));
     askTime(nonce).then(
-      (answer) => close(() => (answer === undefined ? sync.skipTime() : sync.provideTime(answer))),
+      (answer) =>
+        close(() => (answer === undefined ? sync.skipTime() : sync.provideTime(answer.answer, answer.delegate))),
       () => close(() => sync.skipTime()),
     );
   }
 
-  #storeEntries(entries: readonly Uint8Array[], sync: CourierSync): void {
-    this.#options.storeEntries(entries).then(
+  #storeRun({ boot, from, count, batch }: SealedRun, sync: CourierSync): void {
+    this.#options.storeRun({ boot, from, count, batch }).then(
       () => {
         if (this.#settled) return;
-        this.#facts.logEntries += entries.length;
+        this.#facts.logEntries += count;
         this.#options.onProgress({ step: "log", done: this.#facts.logEntries });
         sync.entriesStored();
-        this.#pump();
+        this.#pump?.pump();
       },
       (error: unknown) => this.#end({ code: "protocol", reason: `entries not stored: ${errorName(error)}` }),
     );
@@ -234,6 +263,7 @@ class Visit {
 
   #send(frame: Uint8Array): void {
     this.#facts.bytes += frame.length;
+    this.#tellPolicy();
     this.#link?.send(frame).catch((error: unknown) => this.#end(radioFault(error)));
   }
 
@@ -246,17 +276,18 @@ class Visit {
   #end(fault: VisitFault | undefined): void {
     if (this.#settled) return;
     this.#settled = true;
+    this.#pump?.stop();
     this.#fault ??= fault;
     this.#settle();
   }
 }
 
-function sessionFault(reason: string, established: boolean): VisitFault {
+export function sessionFault(reason: string, established: boolean): VisitFault {
   if (!established) return { code: "handshake", reason };
   return { code: reason === "no-progress" ? "timeout" : "protocol", reason };
 }
 
-function radioFault(error: unknown): VisitFault {
+export function radioFault(error: unknown): VisitFault {
   if (!(error instanceof RadioError)) return { code: "radio", reason: errorName(error) };
   const absent = error.code === "not-found" || error.code === "connect-timeout";
   return { code: absent ? "not-found" : "radio", reason: error.code };

@@ -12,14 +12,13 @@ import {
   type UnlockResult,
   unlockResultSchema,
 } from "../../protocol/wire/messages/command.ts";
-import { type EventBatch, eventBatchSchema } from "../../protocol/wire/messages/event.ts";
+import { type EventBatch, eventBatchSchema, withStandards } from "../../protocol/wire/messages/event.ts";
 import { type Health, healthSchema } from "../../protocol/wire/messages/health.ts";
 import { receiptSchema } from "../../protocol/wire/messages/receipt.ts";
 import { type Reported, reportedSchema } from "../../protocol/wire/messages/reported.ts";
 import { type DeviceState, stateSchema } from "../../protocol/wire/messages/state.ts";
 import { formatPayload, type PayloadFault, parsePayload } from "../../protocol/wire/payload.ts";
 import { type DeviceTable, emptyHealth, secondsOf } from "../devices.ts";
-import { withStandards } from "../event-standards.ts";
 import { judgeDevice, withReasonAbsent } from "../health.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Log } from "../ports/log.ts";

@@ -18,6 +18,10 @@ export function complain(context: CommandContext, fault: AgentFault): number {
   return fault.status >= 400 && fault.status < 409 ? exitCodes.usage : exitCodes.finding;
 }
 
+export function describeVisitFault({ code, reason }: { readonly code: string; readonly reason?: string }): string {
+  return reason === undefined ? code : `${code}: ${reason}`;
+}
+
 export function writeJson(context: CommandContext, value: unknown): void {
   context.write(`${JSON.stringify(value)}\n`);
 }

@@ -1,4 +1,4 @@
-/** `doorlink exposure`: who is revoked and still let in, where, since when. */
+/** `doorlink exposure`: who is revoked or signed out and still let in, where, since when. */
 import { type ExposureView, exposureAnswer } from "../http/views.ts";
 import { type CommandContext, complain, writeJson } from "./command.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -15,13 +15,15 @@ export async function runExposure(context: CommandContext): Promise<number> {
 }
 
 export function exposureText(exposures: readonly ExposureView[]): string {
-  if (exposures.length === 0) return "nobody revoked is still let in by a lock or device of this gateway\n";
+  if (exposures.length === 0)
+    return "nobody revoked or signed out is still let in by a lock or device of this gateway\n";
   return alignRows([
-    ["PERSON", "LOCK", "DOOR", "REVOKED (UTC)", "FOR", "THE LOCK HOLDS"],
-    ...exposures.map(({ person, personName, device, doorName, since, ageSeconds, holds }) => [
+    ["PERSON", "LOCK", "DOOR", "WAS", "SINCE (UTC)", "FOR", "THE LOCK HOLDS"],
+    ...exposures.map(({ person, personName, device, doorName, what, since, ageSeconds, holds }) => [
       personName ?? person,
       device,
       doorName ?? "-",
+      what === "revoked" ? "revoked" : "signed out",
       timeText(since),
       ageText(ageSeconds),
       holds === null ? "never reported" : `version ${holds.version}`,

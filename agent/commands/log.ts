@@ -12,6 +12,13 @@ export async function runLog(limit: string, context: CommandContext): Promise<nu
   return exitCodes.fine;
 }
 
+/** A lock's log is sealed for the authority: this gateway knows only which entries it carries. */
+function eventText({ kind, facts }: LogEntryView): string {
+  if (kind !== "sealed-log" || facts === undefined) return kind;
+  const { first, last } = facts;
+  return first === last ? `entry ${first}, sealed` : `entries ${first}-${last}, sealed`;
+}
+
 export function logText(entries: readonly LogEntryView[]): string {
   if (entries.length === 0) return "no events yet\n";
   return alignRows([
@@ -20,7 +27,7 @@ export function logText(entries: readonly LogEntryView[]): string {
       timeText(entry.receivedAt),
       entry.device,
       entry.doorName ?? "-",
-      entry.kind,
+      eventText(entry),
       entry.personName ?? entry.person ?? "-",
       entry.reason ?? (entry.reasonAbsent === undefined ? "-" : `(${entry.reasonAbsent})`),
       entry.detail ?? "-",

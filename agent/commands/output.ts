@@ -24,3 +24,18 @@ export function ageText(seconds: number | null): string {
 export function timeText(unixSeconds: number): string {
   return new Date(unixSeconds * 1000).toISOString().replace("T", " ").slice(0, 19);
 }
+
+/** Where a visit stands; `done` and `of` are entries of the log, bytes of everything else. */
+export function progressText({ active, step, done, of }: VisitStanding): string {
+  if (!active || step === null) return "waits for the radio";
+  if (done === null) return step;
+  const unit = step === "log" ? "entries" : "bytes";
+  return of === null ? `${step} ${done} ${unit}` : `${step} ${done} of ${of} ${unit}`;
+}
+
+export interface VisitStanding {
+  readonly active: boolean;
+  readonly step: string | null;
+  readonly done: number | null;
+  readonly of: number | null;
+}

@@ -10,6 +10,7 @@ import { x25519PublicKey } from "../../protocol/crypto.ts";
 import { formatMistake } from "../../protocol/site/document.ts";
 import { useSystemBus } from "../ble/bus-address.ts";
 import { createBleRadio } from "../ble/central.ts";
+import { runPairing } from "../ble/pairing-visit.ts";
 import { runVisit } from "../ble/visit.ts";
 import { openAedesBroker } from "../broker/aedes-broker.ts";
 import { type Config, type ConfigFault, loadConfig } from "../config.ts";
@@ -23,6 +24,7 @@ import { BrokerError } from "../ports/site-broker.ts";
 import { type Store, StoreError } from "../ports/store.ts";
 import { nextBootCount } from "../store/boot-count.ts";
 import { openSqliteStore } from "../store/sqlite-store.ts";
+import { timePublicKeyOf } from "../sync/site-time.ts";
 import { createMqttTransport } from "../upstream/mqtt-transport.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { packageVersion } from "./package-version.ts";
@@ -107,6 +109,7 @@ async function makeGateway(
       version: await packageVersion(),
       bootCount: await nextBootCount(store, id),
       courierPublicKey: x25519PublicKey(courierPrivateKey),
+      timePublicKey: timePublicKeyOf(courierPrivateKey),
       startedAtMs: systemClock.nowMs(),
     },
     store,
@@ -115,6 +118,7 @@ async function makeGateway(
       ...(bluetooth.adapter === undefined ? {} : { adapter: bluetooth.adapter }),
     }),
     runVisit,
+    runPairing,
     transport: createMqttTransport({
       url: upstream.url,
       site,

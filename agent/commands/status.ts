@@ -1,8 +1,8 @@
 /** `doorlink status`: the site on one screen. */
-import { type DeviceView, type StatusView, statusView } from "../http/views.ts";
+import { type DeviceView, type LockView, type StatusView, statusView } from "../http/views.ts";
 import { type CommandContext, complain, writeJson } from "./command.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { ageText, alignRows } from "./output.ts";
+import { ageText, alignRows, progressText, timeText } from "./output.ts";
 
 export async function runStatus(context: CommandContext): Promise<number> {
   const answer = await context.client.get("/api/status", statusView);
@@ -38,7 +38,44 @@ export function statusText(status: StatusView): string {
     ["DEVICE", "MODEL", "DOOR", "ONLINE", "HEARD", "SYNC", "SYNCED", "POLICY", "BATTERY", "FIRMWARE", "EXPOSED"],
     ...devices.map(deviceRow),
   ]);
-  return `${head}\n${table}`;
+  const locks = devices.flatMap((device) => (device.lock === null ? [] : [lockRow(device, device.lock)]));
+  return locks.length === 0 ? `${head}\n${table}` : `${head}\n${table}\n${alignRows([lockHead, ...locks])}`;
+}
+
+const lockHead = ["LOCK", "SYNC", "WHY", "FOR", "ITS OWN REPORT (UTC)", "HEARD", "VISIT BY (UTC)", "NEXT VISIT"];
+
+/** How the door sync stands, and what holds the next visit off. */
+function lockRow({ device }: DeviceView, lock: LockView): readonly string[] {
+  const { state, why, sinceAgeSeconds, reported, heardAgeSeconds, visitBy, progress } = lock;
+  return [
+    device,
+    progress === null ? state : `${state}: ${progressText({ active: true, ...progress })}`,
+    why ?? "-",
+    sinceAgeSeconds === null ? "-" : ageText(sinceAgeSeconds),
+    reported === null ? "never reported" : `version ${reported.version} at ${timeText(reported.at)}`,
+    ageText(heardAgeSeconds),
+    visitBy === null ? "-" : timeText(visitBy),
+    nextVisitText(lock),
+  ];
+}
+
+function nextVisitText({ nextVisit, pauseSeconds, failures, automaticVisitsToday }: LockView): string {
+  if (nextVisit === null) return "-";
+  const { reason, heldOff } = nextVisit;
+  switch (heldOff) {
+    case null:
+      return `now: ${reason}`;
+    case "back-off":
+      return `${reason}, in ${pauseSeconds} s after ${failures} failed`;
+    case "budget":
+      return `${reason}, tomorrow: ${automaticVisitsToday} visits today`;
+    case "manual":
+      return `${reason}, when somebody asks`;
+    case "not-heard":
+      return `${reason}, when it is heard`;
+    default:
+      return `${reason}, held off: ${heldOff}`;
+  }
 }
 
 /** Names the devices: somebody speaks in their name, or their log was written anew. */
@@ -50,6 +87,10 @@ function conflictText(conflicting: StatusView["broker"]["conflicting"]): string 
 function radioText({ working, fault }: StatusView["radio"], since: string): string {
   if (working === null) return "not used yet";
   return working ? "works" : `does not work for ${since}: ${fault ?? "unknown"}`;
+}
+
+function exposedText({ personName, person, what }: DeviceView["exposure"][number]): string {
+  return `${personName ?? person}${what === "signed-out" ? " (signed out)" : ""}`;
 }
 
 function deviceRow(device: DeviceView): readonly string[] {
@@ -65,6 +106,6 @@ function deviceRow(device: DeviceView): readonly string[] {
     desired === null ? "-" : `${holds === null ? "?" : holds.version}/${desired.version}`,
     battery === null ? "-" : `${battery.percent} % ${ageText(battery.ageSeconds)}`,
     firmware.version === null ? firmware.verdict : `${firmware.version} ${firmware.verdict}`,
-    exposure.map(({ personName, person }) => personName ?? person).join(", ") || "-",
+    exposure.map(exposedText).join(", ") || "-",
   ];
 }

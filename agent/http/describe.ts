@@ -9,8 +9,8 @@ import type { Clock } from "../ports/clock.ts";
 import type { LoggedEvent, Store } from "../ports/store.ts";
 import { bodyToWire } from "../store/event-body.ts";
 import { type Exposure, isNewer } from "../sync/exposure.ts";
-import type { VisitRecord } from "../sync/visit-record.ts";
-import type { DeviceView, ExposureView, LogEntryView, StatusView } from "./views.ts";
+import { pauseLeftMs, type VisitJudgement } from "../sync/schedule.ts";
+import type { DeviceView, ExposureView, HeldOffBy, LockView, LogEntryView, StatusView } from "./views.ts";
 
 export interface Described {
   readonly gateway: Gateway;
@@ -72,24 +72,26 @@ export async function describeLog({ gateway, store }: Described, limit: number):
 function describeDevice({ gateway, clock }: Omit<Described, "store">, device: SiteDevice): DeviceView {
   const { id, model, door, doorName, network } = device;
   const words = gateway.table.words(id);
-  const { health, reported } = words;
+  const { health } = words;
+  const reported = gateway.visits.reported(id);
   const now = secondsOf(clock.nowMs());
   const age = (at: number | null | undefined): number | null => (at === null || at === undefined ? null : now - at);
   const record = gateway.visits.record(id);
   const judgement = judgeDevice(device, words);
   const lastSyncAt = health?.lastSyncAt ?? null;
-  const heardAt = words.state?.heardAt ?? null;
+  const lock = network === "ble" ? describeLock({ gateway, clock }, id) : null;
+  const { online, heardAt } = stateUpstream(device, { ...words, sync: gateway.syncWord(device) }, now);
   return {
     device: id,
     model,
     door,
     doorName,
     network,
-    online: network === "passive" ? null : stateUpstream(device, words, now).online,
+    online: network === "passive" ? null : online,
     heardAt,
     heardAgeSeconds: age(heardAt),
-    syncState:
-      network === "ble" ? syncStateOf(gateway, id, record) : network === "mqtt" ? deliveryStateOf(gateway, id) : null,
+    syncState: lock?.state ?? (network === "mqtt" ? deliveryStateOf(gateway, id) : null),
+    lock,
     pendingSince: record.pendingSince,
     lastSyncAt,
     syncAgeSeconds: age(lastSyncAt),
@@ -108,20 +110,42 @@ function describeDevice({ gateway, clock }: Omit<Described, "store">, device: Si
   };
 }
 
-function syncStateOf(gateway: Gateway, device: DeviceId, record: VisitRecord): SyncState {
-  if (!gateway.visits.isPending(device)) return "in-sync";
-  switch (record.lastFault?.code) {
-    case "not-found":
-      return "out-of-range";
-    case "refused":
-      return "refused";
-    // The link broke under way: what was sent may have been committed, and only the next report says so.
-    case "timeout":
-    case "radio":
-      return "unconfirmed";
-    default:
-      return "pending";
-  }
+function describeLock({ gateway, clock }: Omit<Described, "store">, device: DeviceId): LockView {
+  const now = secondsOf(clock.nowMs());
+  const age = (at: number | null): number | null => (at === null ? null : Math.max(0, now - at));
+  const { state, why, since } = gateway.lockState(device);
+  const { desired, urgent, reported, heardAt, visitBy } = gateway.lockFacts(device);
+  const { progress } = gateway.visits.trace(device);
+  const scheduled = gateway.scheduled(device);
+  const { judged, exposed, visitsToday } = scheduled;
+  const isPending = gateway.visits.isPending(device);
+  return {
+    state,
+    why,
+    since,
+    sinceAgeSeconds: age(since),
+    progress:
+      progress === null || !progress.active
+        ? null
+        : { step: progress.step, done: progress.done ?? null, of: progress.of ?? null },
+    desired,
+    reported: reported === null ? null : { ...reported, ageSeconds: Math.max(0, now - reported.at) },
+    heardAt,
+    heardAgeSeconds: age(heardAt),
+    rssi: gateway.heard(device)?.rssi ?? null,
+    visitBy,
+    urgent: isPending && (urgent !== null || exposed),
+    nextVisit: judged === undefined ? null : { reason: judged.reason, heldOff: heldOffBy(gateway, device, judged) },
+    failures: gateway.visits.record(device).failures,
+    pauseSeconds: Math.ceil(pauseLeftMs(scheduled, clock.monotonicMs()) / 1000),
+    automaticVisitsToday: visitsToday,
+  };
+}
+
+function heldOffBy(gateway: Gateway, device: DeviceId, { heldOff }: VisitJudgement): HeldOffBy | null {
+  const missing = gateway.visits.missing(device);
+  if (missing === "not-paired" || missing === "no-certificate") return missing;
+  return gateway.radioStatus().working === false ? "radio" : heldOff;
 }
 
 /** A networked device: what it last said it holds, beside what it is to hold. Null while the authority wants nothing of it. */
@@ -140,8 +164,9 @@ function describeExposure({ gateway, clock }: Omit<Described, "store">, exposure
     doorName: device?.doorName ?? null,
     person: exposure.person,
     personName: personName(gateway, exposure.person),
+    what: exposure.what,
     since: exposure.since,
-    ageSeconds: secondsOf(clock.nowMs()) - exposure.since,
+    ageSeconds: Math.max(0, secondsOf(clock.nowMs()) - exposure.since),
     holds: exposure.holds,
   };
 }

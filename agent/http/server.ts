@@ -6,14 +6,19 @@ import Fastify, { type FastifyInstance } from "fastify";
 import { z } from "zod";
 import { parseDeviceId } from "../../protocol/base/units.ts";
 import { isLoopbackRequest } from "../../protocol/wire/loopback-request.ts";
+import { parseSetupCode } from "../../protocol/wire/setup-code.ts";
 import { withDeadline } from "../base/deadline.ts";
+import type { PairFault } from "../sync/pairings.ts";
 import type { SyncAnswer, SyncFault } from "../sync/visits.ts";
 import { type Described, describeExposures, describeLog, describePanels, describeStatus } from "./describe.ts";
+import { formatMetrics, METRICS_CONTENT_TYPE } from "./metrics.ts";
 import {
   exposureAnswer,
   faultView,
   logAnswer,
   logQuery,
+  pairAnswerView,
+  pairRequest,
   panelsAnswer,
   statusView,
   syncAnswerView,
@@ -84,6 +89,10 @@ function registerRoutes(app: FastifyInstance, described: Described): void {
   const now = (): number => Math.floor(clock.nowMs() / 1000);
   app.get("/healthz", async () => ({ ok: true }));
   app.get("/api/status", async () => statusView.parse(await describeStatus(described)));
+  app.get("/metrics", async (_request, reply) => {
+    reply.type(METRICS_CONTENT_TYPE);
+    return formatMetrics(statusView.parse(await describeStatus(described)));
+  });
   app.get("/api/panels", async () => panelsAnswer.parse(describePanels(described)));
   app.get("/api/exposure", async () => exposureAnswer.parse({ at: now(), exposures: describeExposures(described) }));
   app.get("/api/log", async (request, reply) => {
@@ -104,6 +113,23 @@ function registerRoutes(app: FastifyInstance, described: Described): void {
     if ("fault" in answer)
       return reply.code(statusOf(answer.fault)).send(fault(answer.fault.code, answer.fault.reason));
     return syncAnswerView.parse(answer);
+  });
+  app.post("/api/pair", async (request, reply) => {
+    const body = pairRequest.safeParse(request.body);
+    // What was sent holds a secret, so nothing of it is said again.
+    if (!body.success) return reply.code(400).send(fault("bad-request", "expected device, code and maybe address"));
+    const device = parseDeviceId(body.data.device);
+    if (device === undefined) return reply.code(404).send(fault("unknown-device"));
+    const setup = parseSetupCode(body.data.code);
+    if (!setup.ok) return reply.code(400).send(fault(setup.fault.code));
+    const limit = { timers: clock, limitMs: SYNC_LIMIT_MS, expired: () => new Error("no answer in time") };
+    const pairing = gateway.requestPairing({ device, address: body.data.address, setup: setup.value });
+    const answer = await withDeadline(pairing, limit).catch(() => undefined);
+    if (answer === undefined) return reply.code(504).send(fault("timeout", "the pairing may go on"));
+    if ("fault" in answer) {
+      return reply.code(statusOf(answer.fault)).send(fault(answer.fault.code, answer.fault.reason));
+    }
+    return pairAnswerView.parse(answer);
   });
   app.get("/api/sync/:device", async (request, reply) => {
     const params = syncRequest.safeParse(request.params);
@@ -130,14 +156,18 @@ function badInput(error: z.ZodError): z.output<typeof faultView> {
   return fault("bad-request", z.prettifyError(error).slice(0, REASON_LIMIT_CHARACTERS));
 }
 
-function statusOf({ code }: SyncFault): number {
+function statusOf({ code }: SyncFault | PairFault): number {
   switch (code) {
     case "unknown-device":
       return 404;
     case "not-a-ble-lock":
     case "not-paired":
+    case "no-address":
+    case "no-keyset":
+    case "another-root":
     case "no-certificate":
       return 409;
+    case "busy":
     case "stopping":
       return 503;
     case "not-found":

@@ -3,10 +3,13 @@
  * Every fact carries its age or its moment; null is "not known". No key, no code and no payload of a sticker's secret is here.
  */
 import { z } from "zod";
+import { revocationKinds } from "../../protocol/wire/messages/desired.ts";
 import { standardsSchema } from "../../protocol/wire/messages/event.ts";
-import { clockQuality } from "../../protocol/wire/messages/fields.ts";
+import { bluetoothAddress, clockQuality } from "../../protocol/wire/messages/fields.ts";
 import { firmwareVerdicts } from "../../protocol/wire/messages/health.ts";
 import { syncStates } from "../../protocol/wire/messages/reported.ts";
+import { SETUP_CODE_LIMIT_CHARACTERS } from "../../protocol/wire/setup-code.ts";
+import { holdOffs, visitReasons } from "../sync/schedule.ts";
 
 const seconds = z.number().int();
 const policyVersion = z.strictObject({ epoch: z.number(), version: z.number() });
@@ -17,11 +20,42 @@ export const exposureView = z.strictObject({
   doorName: z.string().nullable(),
   person: z.string(),
   personName: z.string().nullable(),
+  what: z.enum(revocationKinds),
   since: seconds,
   ageSeconds: seconds,
   holds: policyVersion.nullable(),
 });
 export type ExposureView = z.output<typeof exposureView>;
+
+/** What the schedule waits for, and what has to be there before it can choose at all. */
+export const heldOffBy = [...holdOffs, "not-paired", "no-certificate", "radio"] as const;
+export type HeldOffBy = (typeof heldOffBy)[number];
+
+/** How the door sync of a BLE lock stands. */
+export const lockView = z.strictObject({
+  state: z.enum(syncStates),
+  why: z.string().nullable(),
+  since: seconds.nullable(),
+  sinceAgeSeconds: seconds.nullable(),
+  /** Of the visit under way. */
+  progress: z.strictObject({ step: z.string(), done: z.number().nullable(), of: z.number().nullable() }).nullable(),
+  desired: policyVersion.nullable(),
+  /** By the lock's own report, with the moment in which it came. */
+  reported: policyVersion.extend({ at: seconds, ageSeconds: seconds }).nullable(),
+  heardAt: seconds.nullable(),
+  heardAgeSeconds: seconds.nullable(),
+  rssi: z.number().nullable(),
+  /** By when it is visited again even if nothing is new: half of its shortest lease. */
+  visitBy: seconds.nullable(),
+  urgent: z.boolean(),
+  /** Why it should be visited now, and what holds that off; null: it is left alone. */
+  nextVisit: z.strictObject({ reason: z.enum(visitReasons), heldOff: z.enum(heldOffBy).nullable() }).nullable(),
+  failures: z.number(),
+  /** What is left of the pause after failed visits. */
+  pauseSeconds: seconds,
+  automaticVisitsToday: z.number(),
+});
+export type LockView = z.output<typeof lockView>;
 
 export const deviceView = z.strictObject({
   device: z.string(),
@@ -35,6 +69,8 @@ export const deviceView = z.strictObject({
   heardAgeSeconds: seconds.nullable(),
   /** Null: a device that holds no policy, or none is wanted of it yet. */
   syncState: z.enum(syncStates).nullable(),
+  /** BLE locks only. */
+  lock: lockView.nullable(),
   pendingSince: seconds.nullable(),
   lastSyncAt: seconds.nullable(),
   syncAgeSeconds: seconds.nullable(),
@@ -100,6 +136,7 @@ export const logEntryView = z.looseObject({
   boot: z.number(),
   sequence: z.number(),
   kind: z.string(),
+  facts: z.record(z.string(), z.number()).optional(),
   person: z.string().optional(),
   personName: z.string().nullable(),
   reason: z.string().optional(),
@@ -113,6 +150,22 @@ export const logAnswer = z.strictObject({ at: seconds, entries: z.array(logEntry
 
 export const logQuery = z.strictObject({ limit: z.coerce.number().int().min(1).max(1000).default(100) });
 export const syncRequest = z.strictObject({ device: z.string().max(32) });
+/** `code`: the text of the setup code. It is a secret and is answered with by nobody. */
+export const pairRequest = z.strictObject({
+  device: z.string().max(32),
+  code: z.string().max(SETUP_CODE_LIMIT_CHARACTERS),
+  address: bluetoothAddress.optional(),
+});
+export const pairAnswerView = z.strictObject({
+  device: z.string(),
+  pairingId: z.string(),
+  address: z.string(),
+  model: z.string(),
+  firmware: z.string(),
+  hardware: z.string(),
+  confirmed: z.boolean(),
+});
+export type PairAnswerView = z.output<typeof pairAnswerView>;
 
 const clockChange = z.strictObject({ oldMs: z.number().nullable(), newMs: z.number(), written: z.boolean() });
 export const syncAnswerView = z.strictObject({

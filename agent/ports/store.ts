@@ -46,8 +46,8 @@ export interface StoredEvent {
   readonly sequence: number;
   /** The event as its wire form in JSON. */
   readonly body: string;
-  /** A log-gap names the sequences that its device lost: they count as covered, so that nobody waits for them. */
-  readonly lost?: { readonly first: number; readonly last: number };
+  /** Further sequences that count as covered: what a log-gap says is lost, and what a run of a sealed log has before its last. */
+  readonly covers?: { readonly first: number; readonly last: number };
 }
 
 export interface LoggedEvent extends StoredEvent {

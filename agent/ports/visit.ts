@@ -24,19 +24,36 @@ export interface VisitOptions {
   /** What to bring; absent when this gateway holds nothing for the lock. A lock that holds the version already takes none of it. */
   readonly desired?: {
     readonly policy: PolicyVersion;
-    readonly manifest: SignedBlob;
-    readonly bundle: Uint8Array;
+    readonly keyset: { readonly epoch: number; readonly blob: SignedBlob };
+    /** Sealed for this lock: deltas and the snapshot, whose `from` is 0. */
+    readonly bundles: readonly { readonly from: number; readonly manifest: SignedBlob; readonly bytes: Uint8Array }[];
     readonly release: SignedBlob | null;
   };
   /** First log sequence that this gateway does not have on disk. */
   readonly logFrom: number;
-  /** The authority's answer to the lock's nonce (16 bytes); undefined when it cannot be had in time, and the visit goes on without. */
-  readonly askTime: (nonce: Uint8Array) => Promise<SignedBlob | undefined>;
-  /** Resolves when the entries, as the lock chained them and in order, are on disk; only then may the visit tell the lock so. */
-  readonly storeEntries: (entries: readonly Uint8Array[]) => Promise<void>;
+  /** The answer to the lock's nonce (16 bytes), of the authority or its delegate; undefined when it cannot be had in time, and the visit goes on without. */
+  readonly askTime: (nonce: Uint8Array) => Promise<GivenTime | undefined>;
+  /** Resolves when the run, as the lock sealed it, is on disk; only then may the visit tell the lock so. Runs come in order. */
+  readonly storeRun: (run: SealedRun) => Promise<void>;
   readonly onProgress: (progress: VisitProgress) => void;
   readonly clock: Clock;
   readonly random: Random;
+}
+
+/** A signed time answer; with the certificate of whoever gave it in the authority's place. */
+export interface GivenTime {
+  readonly answer: SignedBlob;
+  readonly delegate?: SignedBlob;
+}
+
+/** Entries `from` to `from + count - 1` of a lock's log, sealed for the authority. */
+export interface SealedRun {
+  /** The lock's boot count when it gave them. */
+  readonly boot: number;
+  readonly from: number;
+  readonly count: number;
+  /** The encoded `auditBatch`. */
+  readonly batch: Uint8Array;
 }
 
 export interface VisitProgress {
@@ -62,6 +79,8 @@ export interface VisitFacts {
   /** The lock's clock before and after; null: time was not asked for or not answered. */
   readonly clock: { readonly oldMs: number | null; readonly newMs: number; readonly written: boolean } | null;
   readonly logEntries: number;
+  /** A delta that the lock could not use, which the snapshot replaced in the same visit; null: none. */
+  readonly deltaRefused: { readonly refusal: string; readonly from: number } | null;
   readonly durationMs: number;
   /** Over the air, both directions. */
   readonly bytes: number;

@@ -11,8 +11,8 @@ export type WireEvent = z.input<typeof eventSchema>;
 export function eventToStored(event: DeviceEvent): StoredEvent {
   const { boot, sequence, raw, ...rest } = event;
   const wire: WireEvent = { boot, sequence, ...rest, ...(raw === undefined ? {} : { raw: bytesToBase64(raw) }) };
-  const lost = event.kind === "log-gap" ? lostRange(event) : undefined;
-  return { boot, sequence, body: JSON.stringify(wire), ...(lost === undefined ? {} : { lost }) };
+  const covers = coveredRange(event);
+  return { boot, sequence, body: JSON.stringify(wire), ...(covers === undefined ? {} : { covers }) };
 }
 
 /** Whether two bodies are of the same event. What the gateway itself adds may differ: a firmware that was learned meanwhile. */
@@ -32,11 +32,12 @@ export function bodyToWire(body: string): WireEvent {
   return wire as WireEvent;
 }
 
-/** A lock names the first and last lost as `before` and `after` (SPEC E3). Senseless numbers cover nothing. */
-function lostRange(event: DeviceEvent): StoredEvent["lost"] {
-  const first = event.facts?.["before"];
-  const last = event.facts?.["after"];
+/** A log-gap names the first and last lost as `before` and `after`, a sealed run its `first` (SPEC E3). Senseless numbers cover nothing. */
+function coveredRange({ kind, facts, sequence }: DeviceEvent): StoredEvent["covers"] {
+  if (kind !== "log-gap" && kind !== "sealed-log") return undefined;
+  const first = kind === "log-gap" ? facts?.["before"] : facts?.["first"];
+  const last = kind === "log-gap" ? facts?.["after"] : sequence - 1;
   if (first === undefined || last === undefined) return undefined;
   const sane = Number.isInteger(first) && Number.isInteger(last) && first >= 0 && first <= last;
-  return sane && last < event.sequence ? { first, last } : undefined;
+  return sane && last < sequence ? { first, last } : undefined;
 }

@@ -59,12 +59,12 @@ export class StoreTables {
     let stored = 0;
     let conflicting = 0;
     let coverage = row.coverage;
-    for (const { sequence, boot, body, lost } of batch.events) {
+    for (const { sequence, boot, body, covers } of batch.events) {
       const { changes } = this.#statements.insertEvent.run(row.key, sequence, boot, batch.receivedAtMs, body);
       stored += Number(changes);
       if (Number(changes) === 0 && !this.#holdsEvent(row, { sequence, boot, body })) conflicting += 1;
       coverage = addRange(coverage, { first: sequence, last: sequence });
-      if (lost !== undefined) coverage = addRange(coverage, lost);
+      if (covers !== undefined) coverage = addRange(coverage, covers);
     }
     this.#saveCoverage(row, coverage);
     this.putDocuments(batch.documents ?? []);

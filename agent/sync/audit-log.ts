@@ -1,15 +1,13 @@
 /**
- * A lock's log on its way to the gateway's disk: entries become events with the lock's own bytes beside them, and the same commit
- * moves the place from which the next visit reads. SPEC G4.
+ * A lock's log on its way to the gateway's disk: each sealed batch becomes one event that carries it as the lock made it, and the same
+ * commit moves the place from which the next visit reads. What is in it only the authority can read. SPEC E3, G4.
  */
 import { z } from "zod";
-import { bytesToHex, hexToBytes } from "../../protocol/base/bytes.ts";
-import { failed, ok, type Result } from "../../protocol/base/result.ts";
+import { bytesToHex } from "../../protocol/base/bytes.ts";
+import { assert } from "../../protocol/base/result.ts";
 import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
-import { auditChainNext, auditChainStart, auditEntryToEvent } from "../../protocol/wire/audit-entry.ts";
-import type { DeviceEvent } from "../../protocol/wire/messages/event.ts";
-import { withStandards } from "../event-standards.ts";
 import type { EventAppend, StoredDocument } from "../ports/store.ts";
+import type { SealedRun } from "../ports/visit.ts";
 import { FIRST_SEQUENCE } from "../store/coverage.ts";
 import { eventToStored } from "../store/event-body.ts";
 
@@ -18,48 +16,35 @@ export interface AuditHead {
   readonly pairingId: Uint8Array;
   /** First sequence that is not on this disk. */
   readonly next: number;
-  /** Chain head over all entries before `next`; null when the beginning was not read here. */
-  readonly head: Uint8Array | null;
 }
-
-export type AuditFault =
-  | { readonly code: "unreadable-entry"; readonly index: number }
-  | { readonly code: "out-of-order"; readonly expected: number; readonly actual: number };
 
 export function emptyAuditHead(pairingId: Uint8Array): AuditHead {
-  return { pairingId, next: FIRST_SEQUENCE, head: auditChainStart(pairingId) };
+  return { pairingId, next: FIRST_SEQUENCE };
 }
 
-/**
- * Reads a run of entries as one append. A run may begin above `head.next`, because a lock keeps only so many entries; inside it
- * sequences follow each other. Faults: unreadable-entry, out-of-order.
- */
-export function readAuditEntries(
+/** A run as one append. It may begin above `head.next`, because a lock keeps only so many entries, and never below. */
+export function sealedRunToAppend(
   device: DeviceId,
   head: AuditHead,
-  entries: readonly Uint8Array[],
+  { boot, from, count, batch }: SealedRun,
   receivedAtMs: UnixMs,
-): Result<{ readonly append: EventAppend; readonly head: AuditHead }, AuditFault> {
-  const events: DeviceEvent[] = [];
-  let { next, head: chained } = head;
-  for (const [index, bytes] of entries.entries()) {
-    const read = auditEntryToEvent(bytes);
-    if (!read.ok) return failed({ code: "unreadable-entry", index });
-    const { sequence } = read.value;
-    if (sequence < next || (index > 0 && sequence !== next)) {
-      return failed({ code: "out-of-order", expected: next, actual: sequence });
-    }
-    // What was skipped breaks the chain as far as this gateway can follow it; the authority checks its own.
-    chained = chained === null || sequence !== next ? null : auditChainNext(chained, bytes);
-    events.push(read.value);
-    next = sequence + 1;
-  }
-  const after = { pairingId: head.pairingId, next, head: chained };
-  const documents = [auditHeadToDocument(device, after)];
-  return ok({
-    append: { device, receivedAtMs, events: events.map((event) => eventToStored(withStandards(event))), documents },
-    head: after,
+): { readonly append: EventAppend; readonly head: AuditHead } {
+  assert(count > 0 && from >= head.next, "a visit gives each entry once, in order");
+  const last = from + count - 1;
+  const event = eventToStored({
+    boot,
+    sequence: last,
+    // When the entries were made is sealed with them.
+    at: { unixSeconds: null, quality: "unset" },
+    kind: "sealed-log",
+    facts: { first: from, last },
+    raw: batch,
   });
+  const after = { pairingId: head.pairingId, next: last + 1 };
+  return {
+    append: { device, receivedAtMs, events: [event], documents: [auditHeadToDocument(device, after)] },
+    head: after,
+  };
 }
 
 /** The head of this pairing as it was stored; a new pairing begins its own log. */
@@ -67,21 +52,12 @@ export function documentToAuditHead(document: StoredDocument | undefined, pairin
   if (document === undefined) return emptyAuditHead(pairingId);
   const stored = auditHeadSchema.safeParse(JSON.parse(document.body));
   if (!stored.success || stored.data.pairingId !== bytesToHex(pairingId)) return emptyAuditHead(pairingId);
-  const { next, head } = stored.data;
-  return { pairingId, next, head: head === null ? null : (hexToBytes(head) ?? null) };
+  return { pairingId, next: stored.data.next };
 }
 
-function auditHeadToDocument(device: DeviceId, { pairingId, next, head }: AuditHead): StoredDocument {
-  const stored: z.output<typeof auditHeadSchema> = {
-    pairingId: bytesToHex(pairingId),
-    next,
-    head: head === null ? null : bytesToHex(head),
-  };
+function auditHeadToDocument(device: DeviceId, { pairingId, next }: AuditHead): StoredDocument {
+  const stored: z.output<typeof auditHeadSchema> = { pairingId: bytesToHex(pairingId), next };
   return { kind: "audit-head", device, body: JSON.stringify(stored) };
 }
 
-const auditHeadSchema = z.strictObject({
-  pairingId: z.string(),
-  next: z.number().int().min(0),
-  head: z.string().nullable(),
-});
+const auditHeadSchema = z.object({ pairingId: z.string(), next: z.number().int().min(0) });

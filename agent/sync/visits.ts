@@ -2,19 +2,39 @@
  * One visit as the gateway makes it: what to bring is taken from the authority's documents, what comes back is on disk before the
  * lock is told so, and what the lock reported is kept as its last word. The radio work itself is behind the port.
  */
+import { equalBytes } from "../../protocol/base/bytes.ts";
 import { type DeviceId, type MonotonicMs, monotonicMs, type UnixSeconds } from "../../protocol/base/units.ts";
 import type { Health } from "../../protocol/wire/messages/health.ts";
-import type { SignedBlob } from "../../protocol/wire/signed-objects.ts";
+import type { Reported } from "../../protocol/wire/messages/reported.ts";
+import { lockReport, type SignedBlob } from "../../protocol/wire/signed-objects.ts";
 import { type DeviceTable, emptyHealth, type SiteDevice, secondsOf } from "../devices.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Log } from "../ports/log.ts";
 import type { Radio } from "../ports/radio.ts";
 import type { Random } from "../ports/random.ts";
 import type { Store } from "../ports/store.ts";
-import type { PolicyVersion, RunVisit, VisitFault, VisitOptions, VisitOutcome, VisitProgress } from "../ports/visit.ts";
-import { type AuditHead, documentToAuditHead, readAuditEntries } from "./audit-log.ts";
+import type {
+  GivenTime,
+  PolicyVersion,
+  RunVisit,
+  SealedRun,
+  VisitFault,
+  VisitOptions,
+  VisitOutcome,
+  VisitProgress,
+} from "../ports/visit.ts";
+import { type AuditHead, documentToAuditHead, sealedRunToAppend } from "./audit-log.ts";
 import { isNewer } from "./exposure.ts";
-import { documentToVisitRecord, noVisit, type VisitRecord, visitRecordToDocument } from "./visit-record.ts";
+import { SiteTime } from "./site-time.ts";
+import {
+  documentToVisitRecord,
+  noVisit,
+  recordAfterVisit,
+  recordOfPairing,
+  type VisitEnd,
+  type VisitRecord,
+  visitRecordToDocument,
+} from "./visit-record.ts";
 
 export interface VisitsOptions {
   readonly store: Store;
@@ -26,7 +46,7 @@ export interface VisitsOptions {
   readonly runVisit: RunVisit;
   readonly courierPrivateKey: Uint8Array;
   readonly gateway: DeviceId;
-  readonly askTime: (device: DeviceId, nonce: Uint8Array) => Promise<SignedBlob | undefined>;
+  readonly askTime: (device: DeviceId, nonce: Uint8Array) => Promise<SignedBlob | "refused" | undefined>;
   readonly onStored: (device: DeviceId, first: number, last: number) => void;
 }
 
@@ -61,7 +81,11 @@ export interface SyncFault {
 /** What is known of the visits to one lock since the start. */
 export interface VisitTrace {
   readonly endedAtMs: MonotonicMs | null;
+  /** A visit is under way since then; null: none is. */
+  readonly since: UnixSeconds | null;
   readonly progress: (VisitProgress & { readonly active: boolean }) | null;
+  /** In the last visit that ended. */
+  readonly hasSpoken: boolean;
 }
 
 interface VisitNeeds {
@@ -73,11 +97,13 @@ interface VisitNeeds {
 
 export class Visits {
   readonly #options: VisitsOptions;
+  readonly #siteTime: SiteTime;
   readonly #recordById = new Map<DeviceId, VisitRecord>();
   readonly #traceById = new Map<DeviceId, VisitTrace>();
 
   constructor(options: VisitsOptions) {
     this.#options = options;
+    this.#siteTime = new SiteTime(options.clock, options.courierPrivateKey);
   }
 
   async load(): Promise<void> {
@@ -91,7 +117,7 @@ export class Visits {
   }
 
   trace(device: DeviceId): VisitTrace {
-    return this.#traceById.get(device) ?? { endedAtMs: null, progress: null };
+    return this.#traceById.get(device) ?? noTrace;
   }
 
   /** Notes since when something newer waits for a lock. Called when a desired document came and after each visit. */
@@ -115,32 +141,81 @@ export class Visits {
     return agoMs < 0 ? null : monotonicMs(clock.monotonicMs() - agoMs);
   }
 
+  /** By when what the lock reported wants a visit again: half of its lease. Null: it has none, or it is not known here. */
+  visitBy(device: DeviceId): UnixSeconds | null {
+    const { table } = this.#options;
+    const desired = table.lockDesired(device);
+    const holds = this.reported(device)?.policy;
+    if (desired === undefined || holds === undefined) return this.record(device).visitBy;
+    const isSame = desired.policy.epoch === holds.epoch && desired.policy.version === holds.version;
+    return isSame ? desired.visitBy : this.record(device).visitBy;
+  }
+
+  /** The lock's last report, unless it was another's under the same name, or its own from before it was reset. */
+  reported(device: DeviceId): Reported | null {
+    const { table } = this.#options;
+    const { reported } = table.words(device);
+    const pairingId = table.device(device)?.pairingId;
+    if (reported === null || pairingId === undefined) return reported;
+    const reporter = pairingOf(reported);
+    return reporter === undefined || equalBytes(reporter, pairingId) ? reported : null;
+  }
+
+  /** The lock itself was met in the last visit. */
+  hasSpoken(device: DeviceId): boolean {
+    return this.trace(device).hasSpoken;
+  }
+
   isPending(device: DeviceId): boolean {
     const { table } = this.#options;
     const desired = table.lockDesired(device);
-    const holds = table.words(device).reported;
+    const holds = this.reported(device);
     return desired !== undefined && (holds === null || isNewer(desired.policy, holds.policy));
   }
 
-  /** Visits now. Faults are values; only a broken store is thrown. */
-  async visit(device: DeviceId): Promise<SyncAnswer> {
-    const { log, runVisit, clock } = this.#options;
+  /** Visits now. Faults are values; only a broken store is thrown. `isAutomatic`: nobody asked for it. */
+  async visit(device: DeviceId, isAutomatic: boolean): Promise<SyncAnswer> {
+    const { log, runVisit, clock, table } = this.#options;
     const plan = await this.#plan(device);
     if ("code" in plan) return { device, fault: plan };
     log.info({ device, step: "visit" }, "visiting");
-    const visited = await runVisit(plan);
+    const brought = table.lockDesired(device);
+    this.#traceById.set(device, { ...this.trace(device), since: this.#now(), progress: null });
+    const before = this.record(device);
+    const record = recordOfPairing(before, plan.lock.pairingId);
+    if (record !== before) await this.#keepRecord(device, record);
+    const handOver = this.#watchHandOver(device, brought?.policy);
+    const visited = await runVisit({
+      ...plan,
+      onProgress: (progress) => {
+        plan.onProgress(progress);
+        handOver.heard(progress);
+      },
+    });
     const outcome = { ...visited, durationMs: Math.round(visited.durationMs) };
-    this.#traceById.set(device, { endedAtMs: clock.monotonicMs(), progress: this.#lastProgress(device, false) });
-    await this.#keepOutcome(device, outcome, plan.desired?.policy);
+    const progress = this.#lastProgress(device, false);
+    const handedOver = await handOver.settled();
+    await this.#keepOutcome(device, outcome, { isAutomatic, brought, handedOver });
+    const hasSpoken = outcome.from !== null || outcome.reported !== null;
+    this.#traceById.set(device, { endedAtMs: clock.monotonicMs(), since: null, progress, hasSpoken });
     const fault = outcome.ok ? undefined : outcome.fault;
-    const { durationMs, bytes, logEntries } = outcome;
+    const { durationMs, bytes, logEntries, deltaRefused } = outcome;
+    if (deltaRefused !== null) {
+      log.warn({ device, ...deltaRefused }, "the lock could not use the delta: the snapshot was sent as well");
+    }
     log.info({ device, fault: fault?.code, reason: fault?.reason, durationMs, bytes, logEntries }, "visit ended");
     return outcome.ok ? this.#done(device, outcome) : { device, fault: outcome.fault };
   }
 
   /** Everything is there that a visit needs. A lock of which this is not true is no candidate: it would be chosen again at once. */
   canVisit(device: DeviceId): boolean {
-    return !("code" in this.#needs(device));
+    return this.missing(device) === null;
+  }
+
+  /** What is missing for a visit, so that somebody can see why none is made. */
+  missing(device: DeviceId): SyncFault["code"] | null {
+    const needs = this.#needs(device);
+    return "code" in needs ? needs.code : null;
   }
 
   /** What a visit to this lock needs besides what is on disk, or what is missing. */
@@ -158,7 +233,7 @@ export class Visits {
   }
 
   async #plan(device: DeviceId): Promise<VisitOptions | SyncFault> {
-    const { table, store, radio, clock, random, courierPrivateKey, askTime } = this.#options;
+    const { table, store, radio, clock, random, courierPrivateKey } = this.#options;
     const needs = this.#needs(device);
     if ("code" in needs) return needs;
     const { address, staticPublicKey, pairingId, certificate } = needs;
@@ -172,9 +247,9 @@ export class Visits {
       lock: { device, staticPublicKey, pairingId },
       ...(desired === undefined ? {} : { desired }),
       logFrom: head.next,
-      askTime: (nonce) => askTime(device, nonce),
-      storeEntries: async (entries) => {
-        head = await this.#storeEntries(device, head, entries);
+      askTime: (nonce) => this.#timeFor(device, pairingId, nonce),
+      storeRun: async (run) => {
+        head = await this.#storeRun(device, head, run);
       },
       onProgress: (progress) =>
         this.#traceById.set(device, { ...this.trace(device), progress: { ...progress, active: true } }),
@@ -183,22 +258,66 @@ export class Visits {
     };
   }
 
-  async #storeEntries(device: DeviceId, head: AuditHead, entries: readonly Uint8Array[]): Promise<AuditHead> {
+  /** The authority's word while it can be had, else the site's own, if the authority has delegated it. */
+  async #timeFor(device: DeviceId, pairingId: Uint8Array, nonce: Uint8Array): Promise<GivenTime | undefined> {
+    const { clock, askTime, table } = this.#options;
+    const askedAt = clock.monotonicMs();
+    const answer = await askTime(device, nonce);
+    // SPEC J9: an authority that says no has answered.
+    if (answer === "refused") return undefined;
+    if (answer === undefined) return this.#siteTime.answer(table.gateway?.timeDelegate ?? null, pairingId, nonce);
+    this.#siteTime.note(answer, askedAt);
+    return { answer };
+  }
+
+  async #storeRun(device: DeviceId, head: AuditHead, run: SealedRun): Promise<AuditHead> {
     const { store, clock, onStored } = this.#options;
-    if (entries.length === 0) return head;
-    const read = readAuditEntries(device, head, entries, clock.nowMs());
-    if (!read.ok) throw new Error(`log entries refused: ${read.fault.code}`);
-    const { append, head: after } = read.value;
+    const { append, head: after } = sealedRunToAppend(device, head, run, clock.nowMs());
     await store.appendEvents(append);
-    onStored(device, append.events[0]?.sequence ?? head.next, after.next - 1);
+    onStored(device, run.from, after.next - 1);
     return after;
   }
 
-  async #keepOutcome(device: DeviceId, outcome: VisitOutcome, brought: PolicyVersion | undefined): Promise<void> {
-    const { table, gateway } = this.#options;
+  /**
+   * Notes on disk that a policy may have gone over before anybody knows what came of it, so that a gateway that dies in that moment
+   * comes back knowing that it does not know. SPEC G11.
+   */
+  #watchHandOver(device: DeviceId, brought: PolicyVersion | undefined) {
+    const reported = this.reported(device)?.policy ?? null;
+    let isMissingPages = false;
+    let handedOver: VisitRecord["handedOver"] = null;
+    let kept: Promise<{ readonly error?: unknown }> = Promise.resolve({});
+    return {
+      heard: ({ step, done, of }: VisitProgress): void => {
+        if (step === "policy") isMissingPages = done !== of;
+        // A small policy rides along with its manifest, which follows the clock at once and says nothing of its own.
+        if (brought === undefined || handedOver !== null || step === "connecting" || step === "handshake") return;
+        if (reported !== null && !isNewer(brought, reported)) return;
+        handedOver = { epoch: brought.epoch, version: brought.version, at: this.#now() };
+        kept = this.#keepRecord(device, { ...this.record(device), handedOver }).then(
+          () => ({}),
+          (error: unknown) => ({ error }),
+        );
+      },
+      /** What the lock may hold now without having said so. Throws what the store threw. */
+      settled: async (): Promise<VisitRecord["handedOver"]> => {
+        const { error } = await kept;
+        if (error !== undefined) throw error;
+        return isMissingPages ? null : handedOver;
+      },
+    };
+  }
+
+  async #keepOutcome(
+    device: DeviceId,
+    outcome: VisitOutcome,
+    visit: Pick<VisitEnd, "isAutomatic" | "brought" | "handedOver">,
+  ): Promise<void> {
+    const { table, gateway, random } = this.#options;
     const at = this.#now();
     const { reported } = outcome;
     const known = table.device(device);
+    const reportedBefore = this.reported(device)?.policy ?? null;
     if (outcome.from !== null || reported !== null) {
       await table.keep(device, {
         state: { v: 1, device, online: true, heardAt: at },
@@ -207,12 +326,8 @@ export class Visits {
         ...(reported === null ? {} : { reported: { v: 1, device, ...reported, at, courier: gateway } }),
       });
     }
-    const record = this.record(device);
-    const lastFault = outcome.ok ? null : { ...outcome.fault };
-    // A lock that let everything happen and still does not hold what was brought is not visited again at once.
-    const arrived = outcome.ok && (brought === undefined || !isNewer(brought, outcome.reported.policy));
-    const failures = arrived ? 0 : record.failures + 1;
-    await this.#keepRecord(device, { ...record, lastVisitAt: at, lastFault, failures });
+    const end = { ...visit, at, outcome, reportedBefore, fraction: random.fraction() };
+    await this.#keepRecord(device, recordAfterVisit(this.record(device), end));
     await this.notePending(device);
   }
 
@@ -247,6 +362,21 @@ export class Visits {
     return secondsOf(this.#options.clock.nowMs());
   }
 }
+
+/** In the report's own words; undefined when it cannot be read. The authority checks it, this only tells one pairing from another. */
+function pairingOf(reported: Reported): Uint8Array | undefined {
+  const known = pairingByReport.get(reported);
+  if (known !== undefined) return known;
+  const read = lockReport.decode(reported.report);
+  if (!read.ok) return undefined;
+  pairingByReport.set(reported, read.value.pairingId);
+  return read.value.pairingId;
+}
+
+/** The schedule asks for every lock several times a second. */
+const pairingByReport = new WeakMap<Reported, Uint8Array>();
+
+const noTrace: VisitTrace = { endedAtMs: null, since: null, progress: null, hasSpoken: false };
 
 /** What a visit learned, each fact with the time of the visit; what it did not learn keeps its older time. */
 function visitToHealth(device: DeviceId, before: Health | null, outcome: VisitOutcome, at: UnixSeconds): Health {

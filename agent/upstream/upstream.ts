@@ -3,9 +3,15 @@
  * runs; on each connection subscribes, says the retained messages again, and starts the outbox behind its receipts. Without
  * a connection nothing is published and nothing waits: retained messages keep their latest value, events stay on disk.
  */
+import type { z } from "zod";
 import { bytesToBase64, bytesToHex } from "../../protocol/base/bytes.ts";
 import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
-import { timeCommandSchema, timeResultSchema } from "../../protocol/wire/messages/command.ts";
+import {
+  pairCommandSchema,
+  pairResultSchema,
+  timeCommandSchema,
+  timeResultSchema,
+} from "../../protocol/wire/messages/command.ts";
 import { receiptSchema } from "../../protocol/wire/messages/receipt.ts";
 import { formatPayload, parsePayload } from "../../protocol/wire/payload.ts";
 import type { SignedBlob } from "../../protocol/wire/signed-objects.ts";
@@ -45,12 +51,18 @@ export interface UpstreamStatus {
   readonly refused: number;
 }
 
+/** The authority's answer in a pairing; `sealed` is what the lock is handed. */
+export type PairAnswer =
+  | { readonly ok: true; readonly sealed: Uint8Array | undefined }
+  | { readonly ok: false; readonly reason: string };
+
 export class Upstream {
   readonly #options: UpstreamOptions;
   readonly #outbox: Outbox;
   /** Latest payload of each retained topic of ours: what a new connection hears first. */
   readonly #retainedByTopic = new Map<string, string>();
-  readonly #askedById = new Map<string, (answer: SignedBlob | undefined) => void>();
+  readonly #askedById = new Map<string, (answer: SignedBlob | "refused" | undefined) => void>();
+  readonly #pairingById = new Map<string, (answer: PairAnswer) => void>();
   readonly #stop = new AbortController();
   #connection: UpstreamConnection | undefined;
   #status: UpstreamStatus;
@@ -124,8 +136,8 @@ export class Upstream {
     this.#outbox.stored(device, first, last);
   }
 
-  /** Asks the authority for the time on behalf of a lock. Undefined: no link, no answer in time, or refused. */
-  async askTime(device: DeviceId, nonce: Uint8Array): Promise<SignedBlob | undefined> {
+  /** Asks the authority for the time on behalf of a lock. Undefined: no link, or no answer in time. */
+  async askTime(device: DeviceId, nonce: Uint8Array): Promise<SignedBlob | "refused" | undefined> {
     const connection = this.#connection;
     if (connection === undefined || !this.#status.connected) return undefined;
     const { clock, random, site, gateway } = this.#options;
@@ -133,7 +145,7 @@ export class Upstream {
     const command = { v: 1 as const, id, from: gateway, device, nonce: bytesToBase64(nonce) };
     const topic = formatTopic({ site, device: AUTHORITY_ID, channel: "command", name: "time" });
     return new Promise((resolve) => {
-      const settle = (answer: SignedBlob | undefined): void => {
+      const settle = (answer: SignedBlob | "refused" | undefined): void => {
         cancel();
         this.#askedById.delete(id);
         resolve(answer);
@@ -143,6 +155,26 @@ export class Upstream {
       connection
         .publish(topic, formatPayload(timeCommandSchema, command), { retain: false })
         .catch(() => settle(undefined));
+    });
+  }
+
+  /** Carries a lock's word in a pairing to the authority. `reason`: why there is no yes; `unreachable` and `no-answer` are this side's. */
+  async askPairing(question: Omit<z.input<typeof pairCommandSchema>, "v" | "id" | "from">): Promise<PairAnswer> {
+    const connection = this.#connection;
+    if (connection === undefined || !this.#status.connected) return { ok: false, reason: "unreachable" };
+    const { clock, random, site, gateway } = this.#options;
+    const id = bytesToHex(random.bytes(8));
+    const topic = formatTopic({ site, device: AUTHORITY_ID, channel: "command", name: "pair" });
+    const payload = formatPayload(pairCommandSchema, { v: 1, id, from: gateway, ...question });
+    return new Promise((resolve) => {
+      const settle = (answer: PairAnswer): void => {
+        cancel();
+        this.#pairingById.delete(id);
+        resolve(answer);
+      };
+      const cancel = clock.after(PAIR_ANSWER_MS, () => settle({ ok: false, reason: "no-answer" }));
+      this.#pairingById.set(id, settle);
+      connection.publish(topic, payload, { retain: false }).catch(() => settle({ ok: false, reason: "unreachable" }));
     });
   }
 
@@ -215,7 +247,7 @@ export class Upstream {
       case "receipt":
         return this.#receipt(topic.device, payload);
       case "result":
-        return this.#result(payload);
+        return topic.name === "pair" ? this.#pairResult(payload) : this.#result(payload);
       case "command":
         if (topic.name !== "unlock") return this.#refuse("command not known", topic.channel);
         return this.#options.onUnlock(topic.device, payload);
@@ -244,7 +276,16 @@ export class Upstream {
     const settle = this.#askedById.get(id);
     if (settle === undefined || state === "accepted" || state === "executing") return;
     if (state !== "done") this.#options.log.warn({ state, reason }, "the authority gave no time");
-    settle(state === "done" ? answer : undefined);
+    settle(state === "done" && answer !== undefined ? answer : "refused");
+  }
+
+  #pairResult(payload: Uint8Array): void {
+    const read = parsePayload(pairResultSchema, payload);
+    if (!read.ok) return this.#refuse(read.fault.code, "result");
+    const { id, state, sealed, reason } = read.value;
+    if (state === "accepted" || state === "executing") return;
+    const answer: PairAnswer = state === "done" ? { ok: true, sealed } : { ok: false, reason: reason ?? state };
+    this.#pairingById.get(id)?.(answer);
   }
 
   #refuse(fault: string, channel: string): void {
@@ -260,6 +301,7 @@ export class Upstream {
     this.#connection = undefined;
     this.#outbox.stop();
     for (const settle of [...this.#askedById.values()]) settle(undefined);
+    for (const settle of [...this.#pairingById.values()]) settle({ ok: false, reason: "unreachable" });
   }
 
   /** A publish without PUBACK in its time means that nobody is there: the connection is given up, and the next one says it all again. */
@@ -280,5 +322,7 @@ const CONNECT_MS = 10_000;
 const PUBACK_MS = 15_000;
 const GOODBYE_MS = 500;
 /** The lock refuses a round trip over 2 s, of which the radio takes its part. */
-const TIME_ANSWER_MS = 1_900;
+const TIME_ANSWER_MS = 1_400;
+/** Somebody stands at the door, and the lock gives its courier 10 s without progress. */
+const PAIR_ANSWER_MS = 8_000;
 const GREETING_AT_ONCE = 32;

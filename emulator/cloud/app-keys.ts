@@ -55,7 +55,7 @@ export function issueAppKey(
   // A reset counts from the next second on, so that it reaches certificates of its own second; the next ones begin there.
   const issuedAt = unixSeconds(Math.max(now, person.signedOutAt ?? 0));
   const notAfter = unixSeconds(issuedAt + appCertificateSecondsMax);
-  const certificate = issueAppCertificate(authority.keys.roles, {
+  const certificate = issueAppCertificate(authority.roles, {
     ...keys,
     credential: key.id,
     locks: [],

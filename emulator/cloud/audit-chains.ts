@@ -34,6 +34,7 @@ const chainSchema = z.object({
     .object({
       epoch: uint32,
       version: uint32,
+      bootCount: uint32.default(0),
       logFirst: uint32,
       headBefore: base64Field(32),
       logNext: uint32,
@@ -61,11 +62,12 @@ export class AuditChains {
   /** Undefined for a device that is not paired. */
   state(device: string): ChainState | undefined {
     const pairing = this.#authority.state.pairings[device];
-    if (pairing === undefined) return undefined;
+    const keys = this.#authority.pairingKeys(device);
+    if (pairing === undefined || keys === undefined) return undefined;
     const known = this.#stateByDevice.get(device) ?? this.#documents.get(documentName(device), chainSchema)?.body;
     // A new pairing is a new lock with a new log.
     const valid = known !== undefined && equalBytes(known.pairingId, pairing.pairingId);
-    const state = valid ? known : newChain(pairing.pairingId);
+    const state = valid ? known : newChain(keys.chain, pairing.pairingId);
     this.#stateByDevice.set(device, state);
     return state;
   }
@@ -78,13 +80,27 @@ export class AuditChains {
     const report = verifyReport(keys.report, bytes, mac);
     if (!report.ok) return "not-verified";
     if (!equalBytes(report.value.pairingId, state.pairingId)) return "wrong-pairing";
+    this.#authority.pairingHeld(device);
     // A retained report comes again at every connection, and an older one may come late: neither takes anything back.
     if (state.report === null || !isOlder(report.value, state.report)) {
-      this.#save(device, { ...state, report: reportFields(report.value, at) }, at);
+      const begun = state.report === null ? this.#begunAt(device, state, report.value) : state;
+      this.#save(device, { ...begun, report: reportFields(report.value, at) }, at);
       this.#authority.confirmPolicy(device, report.value);
     }
     this.#advance(device, at);
     return "verified";
+  }
+
+  /**
+   * The first report of a pairing says where its log begins: behind that of the pairing before it, which the factory reset wiped. What of
+   * that one did not come in time is lost. SPEC Z10.
+   */
+  #begunAt(device: DeviceId, state: ChainState, { logFirst, headBefore }: LockReport): ChainState {
+    const isBeginning = logFirst > 1 && equalBytes(headBefore, state.head);
+    if (!isBeginning) return state;
+    const from = (this.#record.receipt(device).through ?? 0) + 1;
+    if (from < logFirst) this.#record.confirmLoss(device, { from, to: logFirst - 1 });
+    return { ...state, through: logFirst - 1 };
   }
 
   /** To be called when events of the device were recorded. */
@@ -97,7 +113,7 @@ export class AuditChains {
     const state = this.state(device);
     if (state === undefined || state.through === 0) return null;
     const { pairingId, through, head } = state;
-    return signRelease(this.#authority.keys.roles, { pairingId, through, chainHead: head });
+    return signRelease(this.#authority.roles, { pairingId, through, chainHead: head });
   }
 
   #advance(device: DeviceId, at: UnixMs): void {
@@ -132,11 +148,13 @@ export class AuditChains {
 
   /** The head after entry `last`, from the head before `first`; undefined when an entry on the way is not there. */
   #chain(device: DeviceId, before: Uint8Array, first: number, last: number): Uint8Array | undefined {
+    const key = this.#authority.pairingKeys(device)?.chain;
+    if (key === undefined) return undefined;
     let head = before;
     for (let next = first; next <= last; ) {
       const entries = this.#record.rawEntries(device, next, last);
       if (entries.length === 0) return undefined;
-      head = auditChainHead(head, entries);
+      head = auditChainHead(key, head, entries);
       next += entries.length;
     }
     return head;
@@ -148,20 +166,31 @@ export class AuditChains {
   }
 }
 
-function newChain(pairingId: Uint8Array): ChainState {
-  return { pairingId, through: 0, head: auditChainStart(pairingId), brokenAt: null, unchecked: 0, report: null };
+function newChain(chainKey: Uint8Array, pairingId: Uint8Array): ChainState {
+  return {
+    pairingId,
+    through: 0,
+    head: auditChainStart(chainKey, pairingId),
+    brokenAt: null,
+    unchecked: 0,
+    report: null,
+  };
 }
 
 function reportFields(report: LockReport, at: UnixMs): ChainState["report"] {
-  const { epoch, version, logFirst, headBefore, logNext, chainHead } = report;
-  return { epoch, version, logFirst, headBefore, logNext, chainHead, at };
+  const { epoch, version, bootCount, logFirst, headBefore, logNext, chainHead } = report;
+  return { epoch, version, bootCount, logFirst, headBefore, logNext, chainHead, at };
 }
 
-/** Reports are ordered by what only grows on a lock: policy (epoch, version), then log. */
+/**
+ * Reports are ordered by what only grows on a lock: its boots and its log. Its policy does not, because a lock whose newer one has rotted
+ * serves by the older (SPEC L3); it tells two apart only where nothing else does.
+ */
 function isOlder(left: LockReport, right: NonNullable<ChainState["report"]>): boolean {
-  const order = comparePolicyOrder(left, right);
-  return order === 0 ? left.logNext < right.logNext : order < 0;
+  const [boots, log] = [left.bootCount - right.bootCount, left.logNext - right.logNext];
+  if (boots === 0 && log === 0) return comparePolicyOrder(left, right) < 0;
+  return boots <= 0 && log <= 0;
 }
 
 /** Numbered by its shape: a state of another shape is begun anew, and the whole log is chained over again. */
-const documentName = (device: string): string => `chain-2/${device}`;
+const documentName = (device: string): string => `chain-3/${device}`;

@@ -1,11 +1,16 @@
 /** The keys of the emulated authority. All of them derive from one seed, so that a run can be repeated; a real authority has none of this. */
 import { bytesToHex, utf8 } from "../../protocol/base/bytes.ts";
 import { hkdfSha256 } from "../../protocol/crypto.ts";
-import { type AuthorityKeys, authorityKeysFromSeed } from "../../protocol/sync/authority.ts";
+import { type AuthorityKeys, authorityKeysFromSeed, rootKeyFromSeed } from "../../protocol/sync/authority.ts";
 import { LOGIN_SALT_BYTES } from "../../protocol/wire/device-login.ts";
 
 export interface CloudKeys {
+  /** The keys of the first epoch: what networked devices were enrolled with and keep until they are enrolled again. */
   readonly roles: AuthorityKeys;
+  /** The keys of a keyset's epoch, from 1. */
+  readonly rolesOf: (epoch: number) => AuthorityKeys;
+  /** Seed of the root that signs keysets. A real one is offline; the emulator's is only this far away. */
+  readonly root: Uint8Array;
   readonly sticker: Uint8Array;
   /** From which each keycard's own key is made. */
   readonly cardSecret: Uint8Array;
@@ -32,6 +37,8 @@ export function cloudKeysFromSeed(seed: Uint8Array): CloudKeys {
   const derive = (use: string): Uint8Array => hkdfSha256(seed, new Uint8Array(0), utf8(`doorlink/1/cloud/${use}`), 32);
   return {
     roles: authorityKeysFromSeed(seed),
+    rolesOf: (epoch) => authorityKeysFromSeed(seed, epoch),
+    root: rootKeyFromSeed(seed),
     sticker: derive("sticker"),
     cardSecret: derive("card"),
     dailyKey: (door, keyEpoch) => derive(`daily/${door}/${keyEpoch}`),

@@ -4,8 +4,10 @@
  */
 import { z } from "zod";
 import { bytesToBase64 } from "../../protocol/base/bytes.ts";
-import type { UnixMs } from "../../protocol/base/units.ts";
+import { type UnixMs, unixSeconds } from "../../protocol/base/units.ts";
 import { base64Field, deviceId, entityId, uint32, unixTime } from "../../protocol/wire/messages/fields.ts";
+import { DAILY_KEYS_LIMIT_BYTES } from "../../protocol/wire/pairing-message.ts";
+import { SEAL_OVERHEAD_BYTES } from "../../protocol/wire/sealing.ts";
 import type { Documents } from "./documents.ts";
 
 export const pendingRevocationSchema = z.object({
@@ -13,27 +15,52 @@ export const pendingRevocationSchema = z.object({
   since: unixTime,
   epoch: uint32,
   version: uint32,
-  /** The credentials that lost something by that version, and what each could do before (`credentialWays`). */
-  lost: z.array(z.object({ credential: z.string(), was: base64Field(8) })).default([]),
+  /**
+   * The credentials that lost something by that version, what each could do before (`credentialWays`), and whether all that it lost
+   * are the certificates of before a password reset.
+   */
+  lost: z
+    .array(z.object({ credential: z.string(), was: base64Field(8), signedOutOnly: z.boolean().default(false) }))
+    .default([]),
 });
 
 export const authorityStateSchema = z.object({
   /** The site file as it was imported, and the instant against which its relative times resolve. */
   site: z.object({ text: z.string(), start: unixTime }).nullable(),
+  /** The epoch of the keys that sign now, and since when. */
+  keyset: z.object({ epoch: uint32, since: unixTime }).default({ epoch: 1, since: unixSeconds(0) }),
   panels: z.record(
     z.string(),
     z.object({ number: uint32, rotation: uint32, rotatedAt: unixTime, openedAt: unixTime.nullable() }),
   ),
   pairings: z.record(
     z.string(),
-    z.object({ pairingId: base64Field(16), staticPublicKey: base64Field(32), address: z.string(), pairedAt: unixTime }),
+    z.object({
+      pairingId: base64Field(16),
+      staticPublicKey: base64Field(32),
+      address: z.string(),
+      pairedAt: unixTime,
+      /** Where the log of this pairing begins to number: beyond everything of the pairings before it. */
+      firstSequence: uint32.default(1),
+      /** False: the lock was handed its keys over the air, and nobody has heard yet that it keeps them. */
+      confirmed: z.boolean().default(true),
+      /** What it was handed over the air, sealed for the lock alone; absent after a pairing on the bench. */
+      sealed: base64Field(DAILY_KEYS_LIMIT_BYTES + SEAL_OVERHEAD_BYTES).optional(),
+      /** Pairings of before, the latest first. */
+      former: z.array(z.object({ pairingId: base64Field(16), staticPublicKey: base64Field(32) })).default([]),
+    }),
   ),
   policies: z.record(
     z.string(),
     z.object({
       epoch: uint32,
       version: uint32,
+      /** The policy as it is encoded. */
       bundle: base64Field(256 * 1024),
+      /** What the lock may still hold, oldest first: the version that it confirmed last and those since. Deltas stand on them. */
+      former: z.array(z.object({ epoch: uint32, version: uint32, bundle: base64Field(256 * 1024) })).default([]),
+      /** What it held before that, oldest first: a lock whose newer policy has rotted falls back to one of them. */
+      behind: z.array(z.object({ epoch: uint32, version: uint32, bundle: base64Field(256 * 1024) })).default([]),
       notAfter: unixTime,
       revocations: z.array(pendingRevocationSchema),
       /** The latest that the lock has confirmed: its log of before may come after that. */
@@ -42,6 +69,8 @@ export const authorityStateSchema = z.object({
       formerCodes: z.array(z.object({ lookup: base64Field(8), version: uint32 })).default([]),
     }),
   ),
+  /** Until when each lock may be paired through a gateway, because somebody who manages the site said so. */
+  pairingOpenUntil: z.record(z.string(), unixTime).default({}),
   /** Credentials that the site no longer has and a lock may still hold: whose they were. */
   departed: z.record(z.string(), z.object({ person: entityId, name: z.string() })).default({}),
   revokedSince: z.record(z.string(), unixTime),
@@ -52,6 +81,7 @@ export const authorityStateSchema = z.object({
     z.object({
       passwordHash: base64Field(32),
       courierPublicKey: base64Field(32).nullable(),
+      timePublicKey: base64Field(32).nullable().default(null),
       certificateNotAfter: unixTime.nullable(),
     }),
   ),
@@ -82,9 +112,11 @@ export type AllotmentState = AuthorityState["allotments"][number];
 
 export const emptyAuthorityState: AuthorityState = {
   site: null,
+  keyset: { epoch: 1, since: unixSeconds(0) },
   panels: {},
   pairings: {},
   policies: {},
+  pairingOpenUntil: {},
   departed: {},
   revokedSince: {},
   signedOutAt: {},

@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import { makeCardKey } from "../../protocol/access/card-key.ts";
-import { decodePolicy, encodePolicy, type LockPolicy } from "../../protocol/access/policy.ts";
+import { comparePolicyOrder, decodePolicy, encodePolicy, type LockPolicy } from "../../protocol/access/policy.ts";
 import { bytesToHex, equalBytes, utf8 } from "../../protocol/base/bytes.ts";
 import { assert, failed, ok, type Result } from "../../protocol/base/result.ts";
 import { type DeviceId, type UnixSeconds, unixSeconds } from "../../protocol/base/units.ts";
@@ -18,11 +18,16 @@ import type { DocumentFault } from "../../protocol/site/document.ts";
 import { parseSiteWith } from "../../protocol/site/parse-site.ts";
 import { type Site, type SiteDevice, siteFileSchema } from "../../protocol/site/site.ts";
 import {
-  type AuthorityPublicKeys,
+  type AuthorityKeys,
   authorityPublicKeys,
   derivePairingKeys,
+  keysetOf,
   type PairingKeys,
 } from "../../protocol/sync/authority.ts";
+import { isPairingConfirmed, sealDailyKeys, verifyPairingStatement } from "../../protocol/sync/pairing.ts";
+import { rootPublicKey, signKeyset } from "../../protocol/wire/keyset.ts";
+import { type PairReason, pairReasons } from "../../protocol/wire/messages/command.ts";
+import type { SignedBlob } from "../../protocol/wire/signed-objects.ts";
 import type { CloudKeys } from "./authority-keys.ts";
 import {
   type AuthorityState,
@@ -34,10 +39,13 @@ import {
   saveReservedRevision,
 } from "./authority-state.ts";
 import type { Documents } from "./documents.ts";
-import { addRevocations, dropConfirmed, keepConfirmed } from "./pending-revocations.ts";
+import { LockBundles } from "./lock-bundles.ts";
+import type { KnownPairing } from "./lock-log.ts";
+import { addRevocations, settleRevocations } from "./pending-revocations.ts";
 import { addFormerCodes, dropFormerCodes } from "./permanent-codes.ts";
 import type { CloudPorts } from "./ports.ts";
 import { judgeToken, mayRotate, type PanelStickers, panelStickers, type TokenJudgement } from "./stickers.ts";
+import { scheduleHints } from "./urgency.ts";
 import type { PolicyVersion } from "./version-order.ts";
 
 export interface DailyKeyGrant {
@@ -47,9 +55,13 @@ export interface DailyKeyGrant {
 
 export interface PairingAnswer {
   readonly pairingId: Uint8Array;
-  readonly authority: AuthorityPublicKeys;
+  /** Ed25519 public key of the root to pin. */
+  readonly root: Uint8Array;
+  readonly keyset: SignedBlob;
   readonly dailyKeys: readonly DailyKeyGrant[];
   readonly keyEpoch: number;
+  /** Where the lock's log begins to number, if it does not stand higher. */
+  readonly firstSequence: number;
 }
 
 export interface EnrolmentAnswer {
@@ -66,6 +78,14 @@ export interface EnrolmentAnswer {
   /** For its policies: the key that signs them, and the one under which their codes are hashed. */
   readonly policyKey: Uint8Array;
   readonly codeHashKey: Uint8Array;
+}
+
+/** What a gateway carries of a pairing, as the lock said it. */
+export interface PairRequest {
+  readonly device: string;
+  readonly address: string;
+  readonly statement: Uint8Array;
+  readonly mac: Uint8Array;
 }
 
 export interface ImportAnswer {
@@ -118,11 +138,15 @@ export interface AuthorityOptions {
   readonly ports: CloudPorts;
   /** Where visitors' phones reach the directory page; `isPublicUrl` holds. */
   readonly publicUrl: string;
+  /** The highest sequence that is recorded of a device; 0: none. */
+  readonly lastSequence: (device: string) => number;
 }
 
 export class Authority {
   readonly keys: CloudKeys;
   readonly publicUrl: string;
+  readonly bundles = new LockBundles();
+  readonly #lastSequence: (device: string) => number;
   readonly #documents: Documents;
   readonly #ports: CloudPorts;
   #state: AuthorityState;
@@ -131,7 +155,8 @@ export class Authority {
   #revision: number;
   #reservedRevision: number;
 
-  constructor({ keys, documents, ports, publicUrl }: AuthorityOptions) {
+  constructor({ keys, documents, ports, publicUrl, lastSequence }: AuthorityOptions) {
+    this.#lastSequence = lastSequence;
     this.keys = keys;
     this.publicUrl = publicUrl;
     this.#documents = documents;
@@ -153,6 +178,32 @@ export class Authority {
 
   get state(): AuthorityState {
     return this.#state;
+  }
+
+  /** The keys that sign for locks now. Networked devices keep `keys.roles`, which they were enrolled with. */
+  get roles(): AuthorityKeys {
+    return this.keys.rolesOf(this.#state.keyset.epoch);
+  }
+
+  /** The root's word about them. The same bytes for an epoch, because a lock takes one keyset of each (SPEC Z2). */
+  get keyset(): SignedBlob {
+    const { epoch, since } = this.#state.keyset;
+    return signKeyset(this.keys.root, keysetOf(this.roles, epoch, unixSeconds(since + keysetSeconds)));
+  }
+
+  /**
+   * Begins a new epoch, as after a stolen signing key: all locks get new keys and their policy again, as a snapshot. What couriers and
+   * phones hold of the old epoch ends at each lock that the new keyset has reached. SPEC Z2-Z5.
+   */
+  rotateKeys(): { readonly epoch: number; readonly locks: readonly LockVersion[] } {
+    const epoch = this.#state.keyset.epoch + 1;
+    this.#change({ keyset: { epoch, since: this.now() } });
+    if (this.#imported !== undefined) {
+      for (const device of this.#policyDevices()) {
+        if (this.#state.pairings[device] !== undefined) this.#writePolicy(device, "always");
+      }
+    }
+    return { epoch, locks: this.policyVersions() };
   }
 
   /**
@@ -184,9 +235,100 @@ export class Authority {
     const former = this.#imported;
     const departed = former === undefined ? this.#state.departed : this.#departedAfter(former, site);
     this.#imported = site;
-    this.#change({ site: { text, start }, panels: this.#panelsFor(site), departed });
+    // The first keyset is dated by the first import, so that its end is no day of 1979; nothing was paired before.
+    const keyset = this.#state.site === null ? { ...this.#state.keyset, since: this.now() } : this.#state.keyset;
+    this.#change({ site: { text, start }, keyset, panels: this.#panelsFor(site), departed });
     for (const device of this.#policyDevices()) this.#writePolicy(device, "when-changed", former);
     return ok({ site: site.id, doors: site.doors.length, people: site.people.length, devices: site.devices.length });
+  }
+
+  /** The root that locks pin. */
+  get root(): Uint8Array {
+    return rootPublicKey(this.keys.root);
+  }
+
+  /** Somebody who manages the site lets a lock be paired, through a gateway and by its setup code, for the next hour. SPEC Z11. */
+  openPairing(id: string): Result<{ readonly device: DeviceId; readonly until: UnixSeconds }, PairFault> {
+    const device = this.#bleLockNamed(id);
+    if (!device.ok) return device;
+    const until = unixSeconds(this.now() + pairingOpenSeconds);
+    this.#change({ pairingOpenUntil: { ...this.#state.pairingOpenUntil, [id]: until } });
+    return ok({ device: device.value.id, until });
+  }
+
+  /**
+   * A lock accepted the offer of one of our gateways. From here on it is known by its new pairing; what it is handed is sealed for it
+   * alone, and the same when it is asked for again. A lock that takes a pairing has none, so nothing is lost with the old one. SPEC Z9.
+   */
+  beginPairing(request: PairRequest): Result<{ readonly sealed: Uint8Array }, { readonly code: PairReason }> {
+    const device = this.#bleLockNamed(request.device);
+    if (!device.ok) return failed({ code: pairReasonOf(device.fault) });
+    const verified = verifyPairingStatement(this.roles.static, request.statement, request.mac);
+    if (!verified.ok) return failed(verified.fault);
+    const { pairingId, lockPublicKey, model } = verified.value.statement;
+    if (model !== device.value.model) return failed({ code: "wrong-model" });
+    const known = this.#state.pairings[request.device];
+    // A header seals one plaintext (SPEC X8): what was sealed is given again, also when the lock's door has another key since.
+    if (known?.sealed !== undefined && equalBytes(known.pairingId, pairingId)) return ok({ sealed: known.sealed });
+    if ((this.#state.pairingOpenUntil[request.device] ?? 0) < this.now()) return failed({ code: "not-open" });
+    const former = formerPairings(known);
+    if (former.some((past) => equalBytes(past.pairingId, pairingId))) return failed({ code: "replayed" });
+    const firstSequence = this.#firstSequenceFor(request.device);
+    const sealed = sealDailyKeys(verified.value.keys, pairingId, {
+      keys: this.#dailyKeysOf(device.value).map(({ key }) => ({ keyId: keyEpoch, key })),
+      ...(firstSequence === 1 ? {} : { firstSequence }),
+    });
+    const pairing: PairingState = {
+      pairingId,
+      staticPublicKey: lockPublicKey,
+      address: request.address,
+      pairedAt: this.now(),
+      confirmed: false,
+      firstSequence,
+      sealed,
+      former,
+    };
+    this.#change({ pairings: { ...this.#state.pairings, [request.device]: pairing } });
+    this.#writePolicy(device.value.id, "for-a-new-lock");
+    return ok({ sealed });
+  }
+
+  /** The lock says that it keeps what it was handed. The permission is used up by that. */
+  confirmPairing(request: PairRequest, confirmation: Uint8Array): Result<void, { readonly code: PairReason }> {
+    const device = this.#bleLockNamed(request.device);
+    if (!device.ok) return failed({ code: pairReasonOf(device.fault) });
+    const pairing = this.#state.pairings[request.device];
+    const keys = this.pairingKeys(request.device);
+    if (pairing?.sealed === undefined || keys === undefined) return failed({ code: "not-open" });
+    if (!isPairingConfirmed(keys, pairing.pairingId, pairing.sealed, confirmation)) {
+      return failed({ code: "confirmation-bad-mac" });
+    }
+    this.pairingHeld(device.value.id);
+    return ok(undefined);
+  }
+
+  /**
+   * The lock has said under the keys of its present pairing that it holds it: at its end, or by its first report when that word was lost.
+   * The permission is used up by that; one that was given since is for the next pairing and stays. SPEC Z9, Z11.
+   */
+  pairingHeld(device: DeviceId): void {
+    const pairing = this.#state.pairings[device];
+    if (pairing === undefined || pairing.confirmed) return;
+    const { [device]: _used, ...stillOpen } = this.#state.pairingOpenUntil;
+    const pairings = { ...this.#state.pairings, [device]: { ...pairing, confirmed: true } };
+    this.#change({ pairings, pairingOpenUntil: stillOpen });
+  }
+
+  /** Beyond everything that is recorded of this device, and what may still come of it: another lock may hang there now. SPEC Z12. */
+  #firstSequenceFor(device: string): number {
+    const last = this.#lastSequence(device);
+    return last === 0 ? 1 : (Math.floor((last + unheardMax) / sequencesApart) + 1) * sequencesApart + 1;
+  }
+
+  #bleLockNamed(id: string): Result<SiteDevice, PairFault> {
+    const device = this.#deviceNamed(id);
+    if (!device.ok || modelByName[device.value.model].network === "ble") return device;
+    return failed({ code: "not-a-ble-lock", came: id });
   }
 
   /** Pairs a BLE lock on the bench. The same lock again keeps its pairing; another key makes a new one. */
@@ -195,11 +337,8 @@ export class Authority {
     staticPublicKey: Uint8Array;
     address: string;
   }): Result<PairingAnswer, PairFault> {
-    const device = this.#deviceNamed(request.device);
+    const device = this.#bleLockNamed(request.device);
     if (!device.ok) return device;
-    if (modelByName[device.value.model].network !== "ble") {
-      return failed({ code: "not-a-ble-lock", came: request.device });
-    }
     const known = this.#state.pairings[request.device];
     const same = known !== undefined && equalBytes(known.staticPublicKey, request.staticPublicKey);
     const pairing: PairingState = {
@@ -207,19 +346,23 @@ export class Authority {
       staticPublicKey: request.staticPublicKey,
       address: request.address,
       pairedAt: same ? known.pairedAt : this.now(),
+      confirmed: true,
+      firstSequence: same ? known.firstSequence : this.#firstSequenceFor(request.device),
+      former: same ? known.former : formerPairings(known),
     };
     const keys = derivePairingKeys(this.keys.roles.static, request.staticPublicKey, pairing.pairingId);
     if (keys === undefined) return failed({ code: "bad-public-key" });
     const compiled = compileLockPolicy(
       this.#siteNow(),
       device.value.id,
-      this.#compileOptions(1, keys.codeHash, this.now()),
+      this.#compileOptions(device.value.id, 1, keys.codeHash, this.now()),
     );
     if (!compiled.ok) return compiled;
     this.#change({ pairings: { ...this.#state.pairings, [request.device]: pairing } });
     this.#writePolicy(device.value.id, same ? "when-changed" : "for-a-new-lock");
     const dailyKeys = this.#dailyKeysOf(device.value);
-    return ok({ pairingId: pairing.pairingId, authority: authorityPublicKeys(this.keys.roles), dailyKeys, keyEpoch });
+    const { pairingId, firstSequence } = pairing;
+    return ok({ pairingId, root: this.root, keyset: this.keyset, dailyKeys, keyEpoch, firstSequence });
   }
 
   /** Enrols a networked device on the bench: its password, and the daily keys of its door where its model takes daily codes. */
@@ -256,6 +399,7 @@ export class Authority {
         ...this.#state.gateways,
         [gateway]: {
           courierPublicKey: known?.courierPublicKey ?? null,
+          timePublicKey: known?.timePublicKey ?? null,
           certificateNotAfter: known?.certificateNotAfter ?? null,
           passwordHash,
         },
@@ -264,18 +408,29 @@ export class Authority {
   }
 
   /** A gateway told its courier key at its birth: it gets a certificate, which is renewed by half of its life. */
-  courierSeen(gateway: DeviceId, publicKey: Uint8Array): void {
+  courierSeen(gateway: DeviceId, publicKey: Uint8Array, timePublicKey: Uint8Array | null): void {
     const known = this.#state.gateways[gateway];
     assert(known !== undefined, "only a registered gateway gets through the broker");
     const now = this.now();
-    const same = known.courierPublicKey !== null && equalBytes(known.courierPublicKey, publicKey);
+    const same =
+      known.courierPublicKey !== null &&
+      equalBytes(known.courierPublicKey, publicKey) &&
+      equalBytes(known.timePublicKey ?? noBytes, timePublicKey ?? noBytes);
     if (same && (known.certificateNotAfter ?? 0) > now + certificateSeconds / 2) return;
     const renewed = {
       ...known,
       courierPublicKey: publicKey,
+      timePublicKey,
       certificateNotAfter: unixSeconds(now + certificateSeconds),
     };
     this.#change({ gateways: { ...this.#state.gateways, [gateway]: renewed } });
+  }
+
+  /** The same gateway goes on: its certificate is renewed by half of its life. */
+  renewCourier(gateway: DeviceId): void {
+    const known = this.#state.gateways[gateway];
+    if (known === undefined || known.courierPublicKey === null) return;
+    this.courierSeen(gateway, known.courierPublicKey, known.timePublicKey);
   }
 
   /** Revokes everything of a person: from now on here, on each lock from its new policy version on. */
@@ -283,7 +438,9 @@ export class Authority {
     if (this.#imported === undefined) return failed({ code: "no-site" });
     const person = this.#imported.people.find((each) => each.id === id);
     if (person === undefined) return failed({ code: "no-such-person", came: id });
-    const since = this.#state.revokedSince[id] ?? person.revokedAt ?? this.now();
+    const dated = this.#state.revokedSince[id] ?? person.revokedAt;
+    // Who is to be revoked next week, by the site file, and is revoked by hand, is revoked now.
+    const since = dated !== undefined && dated <= this.now() ? dated : this.now();
     const again = this.#state.revokedSince[id] !== undefined;
     this.#change({ revokedSince: { ...this.#state.revokedSince, [id]: since } });
     // Revoking twice is one revocation; the versions that carry it are there already.
@@ -335,8 +492,15 @@ export class Authority {
 
   /** Whose phone this token is; undefined for any other text, and once the phone was signed out. */
   personOfToken(token: string): string | undefined {
-    const [, phone] = this.#phoneOfToken(token) ?? [];
-    return phone === undefined || phone.signedOut ? undefined : phone.person;
+    return this.signInOfToken(token)?.person;
+  }
+
+  /** Which phone, and whose account on it; undefined as above. */
+  signInOfToken(token: string): { readonly phone: string; readonly person: string } | undefined {
+    const [id, known] = this.#phoneOfToken(token) ?? [];
+    if (id === undefined || known === undefined || known.signedOut) return undefined;
+    const { person } = known;
+    return { phone: id.slice(0, -`/${person}`.length), person };
   }
 
   /** Whether this was a phone's token until somebody signed it out. */
@@ -405,6 +569,16 @@ export class Authority {
     return derivePairingKeys(this.keys.roles.static, pairing.staticPublicKey, pairing.pairingId);
   }
 
+  /** The pairing of a lock, and those before it, whose log may still be on its way. The present one is first. */
+  pairingsOf(device: string): readonly KnownPairing[] {
+    const pairing = this.#state.pairings[device];
+    if (pairing === undefined) return [];
+    return [pairing, ...pairing.former].flatMap(({ pairingId, staticPublicKey }) => {
+      const keys = derivePairingKeys(this.keys.roles.static, staticPublicKey, pairingId);
+      return keys === undefined ? [] : [{ pairingId, keys }];
+    });
+  }
+
   /** The key under which this device's permanent codes are hashed; undefined for a device that was neither paired nor enrolled. */
   codeHashKey(device: string): Uint8Array | undefined {
     const paired = this.pairingKeys(device);
@@ -421,17 +595,53 @@ export class Authority {
     return enrolled ? this.keys.enrolledEntryTagKey(device) : undefined;
   }
 
-  /** A lock reported, under its MAC, that it holds this version: what only older ones let in, it lets in no more. */
+  /**
+   * A lock reported, under its MAC, that it holds this version: what only older ones let in, it lets in no more. If it had confirmed a newer
+   * one, its older bank serves: whom that lets in is exposed again, and deltas stand on it.
+   */
   confirmPolicy(device: string, confirmed: PolicyVersion): void {
     const held = this.#state.policies[device];
     if (held === undefined) return;
-    const revocations = dropConfirmed(held.revocations, confirmed);
-    const formerCodes = dropFormerCodes(held.formerCodes, confirmed.version);
-    const isSame = revocations.length === held.revocations.length && formerCodes.length === held.formerCodes.length;
+    const newest = readPolicy(held.bundle);
+    const lists = settleRevocations(held, confirmed, newest);
+    const known = [...held.behind, ...held.former];
+    const isBehind = (policy: PolicyVersion): boolean => comparePolicyOrder(policy, confirmed) < 0;
+    const behind = known.filter(isBehind).slice(-behindKept);
+    const former = firstAndLast(known.filter((policy) => !isBehind(policy)));
+    const formerCodes = former
+      .filter((policy) => held.behind.includes(policy))
+      .reduce(
+        (codes, { bundle }) => addFormerCodes(codes, readPolicy(bundle), newest),
+        dropFormerCodes(held.formerCodes, confirmed.version),
+      );
+    const isSame =
+      isSameList(lists.revocations, held.revocations) &&
+      formerCodes.length === held.formerCodes.length &&
+      isSameList(former, held.former);
     if (isSame) return;
-    const confirmedRevocations = keepConfirmed(held, confirmed);
-    const policy = { ...held, revocations, confirmedRevocations, formerCodes };
+    const policy = { ...held, ...lists, former, behind, formerCodes };
     this.#change({ policies: { ...this.#state.policies, [device]: policy } });
+  }
+
+  /**
+   * Writes anew what would end by itself: policies half of whose shortest lease is over, and the date until which the others may be taken.
+   * Gives whose desired documents are others now. SPEC J10.
+   */
+  renewPolicies(): readonly DeviceId[] {
+    if (this.#imported === undefined) return [];
+    return this.#policyDevices().filter((device) => {
+      const held = this.#state.policies[device];
+      if (held === undefined) return false;
+      const { visitBy } = scheduleHints(held);
+      if (visitBy !== null && visitBy <= this.now()) this.#writePolicy(device, "always");
+      else if (held.notAfter - this.now() <= manifestSeconds / 2) this.#prolongManifest(device, held);
+      return this.#state.policies[device] !== held;
+    });
+  }
+
+  #prolongManifest(device: DeviceId, held: PolicyState): void {
+    const prolonged = { ...held, notAfter: unixSeconds(this.now() + manifestSeconds) };
+    this.#change({ policies: { ...this.#state.policies, [device]: prolonged } });
   }
 
   /** Also of somebody whom the site no longer has, while a lock may still let them in. */
@@ -460,13 +670,15 @@ export class Authority {
     if (held !== undefined && when === "when-changed" && !this.#policyChanged(device, held, key)) return;
     const version = (held?.version ?? 0) + 1;
     const now = this.now();
-    const compiled = compileLockPolicy(this.#siteNow(), device, this.#compileOptions(version, key, now));
+    const compiled = compileLockPolicy(this.#siteNow(), device, this.#compileOptions(device, version, key, now));
     // A new site file may lack a lock that was paired; it keeps the policy that it has.
     if (!compiled.ok) return;
     const policy: PolicyState = {
-      epoch: keysetEpoch,
+      epoch: this.#epochOf(device),
       version,
       bundle: encodePolicy(compiled.value),
+      former: held === undefined || when === "for-a-new-lock" ? [] : withFormer(held),
+      behind: held === undefined || when === "for-a-new-lock" ? [] : held.behind,
       notAfter: unixSeconds(now + manifestSeconds),
       ...this.#stillHeld(when === "for-a-new-lock" ? undefined : held, compiled.value, former),
     };
@@ -480,16 +692,19 @@ export class Authority {
     former: Site | undefined,
   ): Pick<PolicyState, "revocations" | "confirmedRevocations" | "formerCodes"> {
     if (held === undefined) return { revocations: [], confirmedRevocations: [], formerCodes: [] };
-    const before = decodePolicy(held.bundle);
-    assert(before.ok, "the authority reads its own policies");
+    const before = readPolicy(held.bundle);
     const owners = {
       personOf: (credential: string) => this.#ownerBefore(credential, former),
-      since: (person: string) => this.#siteNow().people.find(({ id }) => id === person)?.revokedAt ?? this.now(),
+      since: (person: string, from: UnixSeconds) => {
+        const { revokedAt } = this.#siteNow().people.find(({ id }) => id === person) ?? {};
+        // What is dated ahead is over when it says so; everything else at once, or when the person was revoked before.
+        return revokedAt !== undefined && revokedAt < from ? revokedAt : from;
+      },
     };
     return {
-      revocations: addRevocations(held.revocations, before.value, newest, owners),
+      revocations: addRevocations(held.revocations, before, newest, owners),
       confirmedRevocations: held.confirmedRevocations,
-      formerCodes: addFormerCodes(held.formerCodes, before.value, newest),
+      formerCodes: addFormerCodes(held.formerCodes, before, newest),
     };
   }
 
@@ -519,16 +734,20 @@ export class Authority {
   }
 
   #policyChanged(device: DeviceId, held: PolicyState, key: Uint8Array): boolean {
-    const before = decodePolicy(held.bundle);
-    assert(before.ok, "the authority reads its own policies");
-    const options = this.#compileOptions(held.version, key, before.value.issuedAt);
+    const before = readPolicy(held.bundle);
+    const options = this.#compileOptions(device, held.version, key, before.issuedAt);
     const again = compileLockPolicy(this.#siteNow(), device, options);
     return again.ok && !equalBytes(encodePolicy(again.value), held.bundle);
   }
 
-  #compileOptions(version: number, codeHashKey: Uint8Array, now: UnixSeconds) {
+  #compileOptions(device: string, version: number, codeHashKey: Uint8Array, now: UnixSeconds) {
     const cardKeyOf = (credential: string) => this.#cardKeyOf(credential);
-    return { version, epoch: keysetEpoch, now, codeHashKey, cardKeyOf };
+    return { version, epoch: this.#epochOf(device), now, codeHashKey, cardKeyOf };
+  }
+
+  /** A networked device keeps the keys, and so the epoch, of its enrolment. */
+  #epochOf(device: string): number {
+    return this.#state.pairings[device] === undefined ? enrolmentEpoch : this.#state.keyset.epoch;
   }
 
   #dailyKeysOf(device: SiteDevice): readonly DailyKeyGrant[] {
@@ -572,10 +791,38 @@ export class Authority {
   }
 }
 
+/** What the lock may hold when a version follows on `held`. */
+function withFormer({ former, epoch, version, bundle }: PolicyState): PolicyState["former"] {
+  return [...former, { epoch, version, bundle }].slice(-formerKept);
+}
+
+/** The one that the lock holds, and the latest since. */
+function firstAndLast(former: PolicyState["former"]): PolicyState["former"] {
+  return former.length <= formerKept ? former : [...former.slice(0, 1), ...former.slice(1 - formerKept)];
+}
+
+function isSameList<Item>(left: readonly Item[], right: readonly Item[]): boolean {
+  return left.length === right.length && left.every((item, index) => item === right[index]);
+}
+
+function formerPairings(known: PairingState | undefined): PairingState["former"] {
+  if (known === undefined) return [];
+  const { pairingId, staticPublicKey, former } = known;
+  return [{ pairingId, staticPublicKey }, ...former].slice(0, formerPairingsKept);
+}
+
+function pairReasonOf({ code }: PairFault): PairReason {
+  return pairReasons.find((reason) => reason === code) ?? "no-such-device";
+}
+
 function credentialIds(bundle: Uint8Array): readonly string[] {
+  return readPolicy(bundle).credentials.map(({ id }) => id);
+}
+
+function readPolicy(bundle: Uint8Array): LockPolicy {
   const policy = decodePolicy(bundle);
   assert(policy.ok, "the authority reads its own policies");
-  return policy.value.credentials.map(({ id }) => id);
+  return policy.value;
 }
 
 /** Reads the part of a site file that an authority knows; the world's truth in it is none of its business. */
@@ -588,7 +835,8 @@ function parseSiteText(text: string, start: UnixSeconds): Result<Site, DocumentF
 function withChanges(site: Site, { revokedSince, signedOutAt: signedOut }: AuthorityState): Site {
   const people = site.people.map((person) => {
     const revokedAt = revokedSince[person.id] ?? person.revokedAt;
-    const signedOutAt = signedOut[person.id] ?? person.signedOutAt;
+    // The later of the two: a site file of after the reset may sign out again what was signed in since.
+    const signedOutAt = latest(signedOut[person.id], person.signedOutAt);
     return {
       ...person,
       ...(revokedAt === undefined ? {} : { revokedAt }),
@@ -598,18 +846,39 @@ function withChanges(site: Site, { revokedSince, signedOutAt: signedOut }: Autho
   return { ...site, people };
 }
 
+function latest(left: UnixSeconds | undefined, right: UnixSeconds | undefined): UnixSeconds | undefined {
+  if (left === undefined || right === undefined) return left ?? right;
+  return left > right ? left : right;
+}
+
+const noBytes = new Uint8Array(0);
+const daySeconds = 86_400;
 const pairingIdBytes = 16;
 const tokenBytes = 32;
-/** Key rotation comes with a later issue; until then there is one keyset and one daily key per door. */
-export const keysetEpoch = 1;
+/** The epoch of networked devices' keys. */
+const enrolmentEpoch = 1;
+/** Daily keys have been made once. */
 export const keyEpoch = 1;
+/** Somebody goes to the door with the card in hand. */
+const pairingOpenSeconds = 3_600;
+/** Pairings whose logs are still opened, and that are taken from nobody again. Each try at a door that came to nothing is one. */
+const formerPairingsKept = 16;
+/** Pairings begin at round numbers, so that somebody who reads a log sees where one began. */
+const sequencesApart = 65_536;
+/** No lock writes more than this that its authority never heard of: its ring holds 1,024 entries. */
+const unheardMax = 32_768;
+/** How long a lock may take a keyset after it was made; one that is held stays in use. */
+const keysetSeconds = 10 * 365 * daySeconds;
+/** Deltas are kept for a lock that is so many versions behind; one that is further behind gets a snapshot. */
+const formerKept = 4;
+/** A lock has two banks, and the older one holds something that it once confirmed or took without saying so. */
+const behindKept = 4;
 /** No card of the emulator is written twice. */
 const cardGeneration = 1;
-const daySeconds = 86_400;
 /** How long a courier may carry without being seen here. */
 const revisionsReserved = 60_000;
 const certificateSeconds = 30 * daySeconds;
-/** How long a signed policy may be delivered; it stays in force after that. */
+/** How long a signed policy may be delivered, renewed by half of it; the policy stays in force after that. */
 const manifestSeconds = 30 * daySeconds;
 /** Long enough to name yesterday's code when a lock is visited a week later. */
 const allotmentDaysKept = 14;

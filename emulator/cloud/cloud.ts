@@ -11,6 +11,7 @@ import { Authority } from "./authority.ts";
 import type { CloudKeys } from "./authority-keys.ts";
 import { UpstreamBroker } from "./broker.ts";
 import { Calls } from "./calls.ts";
+import { Carried } from "./carried.ts";
 import type { CloudParts } from "./cloud-parts.ts";
 import { Outbox } from "./delivery.ts";
 import { allDesired } from "./desired.ts";
@@ -19,6 +20,7 @@ import { Documents } from "./documents.ts";
 import { createHttpServer } from "./http/server.ts";
 import { Intake } from "./intake.ts";
 import type { CloudLog } from "./log.ts";
+import { PhoneCouriers } from "./phone-couriers.ts";
 import type { CloudPorts } from "./ports.ts";
 import { EventRecord, type OpenFault, openCloudDatabase } from "./record.ts";
 import { UnlockRecord } from "./unlock-record.ts";
@@ -45,7 +47,13 @@ export async function createCloud(options: CloudOptions): Promise<Result<Cloud, 
   if (!database.ok) return database;
   const documents = new Documents(database.value);
   const record = new EventRecord(database.value);
-  const authority = new Authority({ keys, documents, ports, publicUrl });
+  const authority = new Authority({
+    keys,
+    documents,
+    ports,
+    publicUrl,
+    lastSequence: (device) => record.lastSequence(device),
+  });
   const table = new DeviceTable(documents);
   const chains = new AuditChains(authority, record, documents);
   const { clock } = ports;
@@ -59,15 +67,25 @@ export async function createCloud(options: CloudOptions): Promise<Result<Cloud, 
     send: (message) => broker.publish(message),
     linkIsUp: () => broker.linkIsUp,
   });
+  const carried = new Carried({ authority, record, table, chains, send: (message) => broker.publish(message) });
   const intake = new Intake({
     authority,
     record,
     table,
-    chains,
+    carried,
     unlocks,
     clock,
     log,
     send: (message) => broker.publish(message),
+    onPaired: () => publishDesired(),
+  });
+  const couriers = new PhoneCouriers({
+    authority,
+    chains,
+    record,
+    carried,
+    clock,
+    refused: (phone, what, code, bytes) => intake.refuse(phone, what, code, bytes),
   });
   const broker = await UpstreamBroker.create(
     {
@@ -81,6 +99,7 @@ export async function createCloud(options: CloudOptions): Promise<Result<Cloud, 
   const publishDesired = (): void => {
     for (const message of allDesired(authority, (device) => chains.release(device))) broker.publish(message);
   };
+  authority.renewPolicies();
   publishDesired();
   const calls = new Calls(ports.random);
   const outbox = new Outbox({ keys, documents, ports, log });
@@ -89,6 +108,8 @@ export async function createCloud(options: CloudOptions): Promise<Result<Cloud, 
     record,
     table,
     chains,
+    carried,
+    couriers,
     intake,
     broker,
     calls,

@@ -1,9 +1,9 @@
 /** The authority's word to a site, as retained messages: to each gateway who and what there is, to each device its signed policy, to each panel its payloads. */
 import { bytesToBase64 } from "../../protocol/base/bytes.ts";
-import type { DeviceId, UnixSeconds } from "../../protocol/base/units.ts";
+import { type DeviceId, type UnixSeconds, unixSeconds } from "../../protocol/base/units.ts";
 import { linkPanelModel, modelByName } from "../../protocol/firmware/models.ts";
 import type { Site } from "../../protocol/site/site.ts";
-import { issueCourierCertificate, signManifest } from "../../protocol/sync/authority.ts";
+import { issueCourierCertificate, signOpenSnapshot } from "../../protocol/sync/authority.ts";
 import { makeDeviceLogin } from "../../protocol/wire/device-login.ts";
 import {
   deviceDesiredSchema,
@@ -14,10 +14,12 @@ import {
 } from "../../protocol/wire/messages/desired.ts";
 import { formatPayload } from "../../protocol/wire/payload.ts";
 import type { SignedBlob } from "../../protocol/wire/signed-objects.ts";
+import { DELEGATION_SECONDS_MAX, issueTimeDelegate } from "../../protocol/wire/time-delegate.ts";
 import type { Authority } from "./authority.ts";
 import type { GatewayState } from "./authority-state.ts";
 import type { OutgoingMessage } from "./broker.ts";
 import { revocationsToSend } from "./pending-revocations.ts";
+import { scheduleHints } from "./urgency.ts";
 
 /** Everything that is desired now. `releaseOf` gives the latest signed release of a lock's log, null when nothing is free yet. */
 export function allDesired(authority: Authority, releaseOf: (device: string) => SignedBlob | null): OutgoingMessage[] {
@@ -41,6 +43,8 @@ export function desiredOfGateway(authority: Authority, gateway: DeviceId): Outgo
     revision: authority.nextRevision(),
     site: { id: site.id, name: site.name, timeZone: site.timeZone },
     courierCertificate: courierCertificateOf(authority, gateway, known),
+    timeDelegate: timeDelegateOf(authority, gateway, known),
+    pairing: { root: bytesToBase64(authority.root), keyset: blobFields(authority.keyset) },
     devices: [...siteDevices(authority, site), ...sitePanels(site)],
     // Somebody who is still let in somewhere has a name there, though the site has forgotten it.
     people: [...authority.departedPeople(), ...site.people]
@@ -58,24 +62,23 @@ export function desiredOfLock(
 ): OutgoingMessage | undefined {
   const { site, state } = authority;
   const policy = state.policies[device];
-  const pairing = state.pairings[device];
+  const [pairing] = authority.pairingsOf(device);
   if (site === undefined || policy === undefined || pairing === undefined) return undefined;
-  const { epoch, version, bundle, notAfter, revocations } = policy;
-  const manifest = signManifest(authority.keys.roles, {
-    pairingId: pairing.pairingId,
-    epoch,
-    version,
-    bundle,
-    notAfter,
-  });
+  const { epoch, version, revocations } = policy;
+  const bundles = authority.bundles.of(authority.roles, pairing, policy);
   const payload = formatPayload(lockDesiredSchema, {
     v: 1,
     kind: "lock",
     revision: authority.nextRevision(),
     device,
     policy: { epoch, version },
-    manifest: blobFields(manifest),
-    bundle: bytesToBase64(bundle),
+    ...scheduleHints(policy),
+    keyset: { epoch: state.keyset.epoch, blob: blobFields(authority.keyset) },
+    bundles: bundles.map(({ from, manifest, bytes }) => ({
+      from,
+      manifest: blobFields(manifest),
+      bytes: bytesToBase64(bytes),
+    })),
     release: release === null ? null : blobFields(release),
     revocations: revocationsToSend(revocations),
   });
@@ -95,7 +98,7 @@ export function desiredOfDevice(authority: Authority, device: DeviceId): Outgoin
     revision: authority.nextRevision(),
     device,
     policy: { epoch, version },
-    manifest: blobFields(signManifest(keys.roles, { pairingId, epoch, version, bundle, notAfter })),
+    manifest: blobFields(signOpenSnapshot(keys.roles, { pairingId, epoch, version, notAfter }, bundle)),
     bundle: bytesToBase64(bundle),
     revocations: revocationsToSend(revocations),
   });
@@ -164,7 +167,7 @@ function courierCertificateOf(authority: Authority, gateway: DeviceId, known: Ga
   const { courierPublicKey, certificateNotAfter } = known;
   if (courierPublicKey === null || certificateNotAfter === null) return null;
   const notAfter: UnixSeconds = certificateNotAfter;
-  const certificate = issueCourierCertificate(authority.keys.roles, {
+  const certificate = issueCourierCertificate(authority.roles, {
     staticPublicKey: courierPublicKey,
     holder: gateway,
     role: "courier",
@@ -172,6 +175,15 @@ function courierCertificateOf(authority: Authority, gateway: DeviceId, known: Ga
     notAfter,
   });
   return blobFields(certificate);
+}
+
+/** From now on for as long as a delegation may last; a gateway that is heard gets another in time. Null: it has told no key for it. */
+function timeDelegateOf(authority: Authority, gateway: DeviceId, { timePublicKey }: GatewayState) {
+  if (timePublicKey === null) return null;
+  const from = authority.now();
+  const notAfter = unixSeconds(from + DELEGATION_SECONDS_MAX);
+  const delegate = { publicKey: timePublicKey, holder: gateway, locks: [], from, notAfter };
+  return blobFields(issueTimeDelegate(authority.roles.time, delegate));
 }
 
 export function blobFields(blob: SignedBlob): { readonly bytes: string; readonly signature: string } {

@@ -1,6 +1,7 @@
 /** The manager's table of devices: each with its health, firmware verdict and sync state, and the age of all of it. */
 import { comparePolicyOrder } from "../../protocol/access/policy.ts";
 import { linkPanelModel, type ModelName, modelByName } from "../../protocol/firmware/models.ts";
+import type { SyncWord } from "../../protocol/wire/messages/health.ts";
 import type { SyncState } from "../../protocol/wire/messages/reported.ts";
 import type { CloudParts } from "./cloud-parts.ts";
 import { doorNameOf } from "./desired.ts";
@@ -9,7 +10,12 @@ import type { HealthView } from "./device-table.ts";
 import type { PolicyVersion } from "./version-order.ts";
 
 export interface SyncView {
+  /** SPEC M17: the gateway's word, but whether it is in sync the device's own report says. */
   readonly state: SyncState;
+  /** By the gateway, with the age of its word; null: it has not said, or what it said is contradicted. */
+  readonly why: string | null;
+  readonly since: number | null;
+  readonly saidAgeSeconds: number | null;
   readonly desired: PolicyVersion;
   /** What the device reported under its own MAC; null: it never has. */
   readonly reported: (PolicyVersion & { readonly ageSeconds: number }) | null;
@@ -67,18 +73,30 @@ export function deviceRows(parts: CloudParts): readonly DeviceRow[] {
 }
 
 function syncView(parts: CloudParts, device: string): SyncView | null {
-  const { authority, ports } = parts;
+  const { authority, ports, table } = parts;
   const policy = authority.state.policies[device];
   if (policy === undefined) return null;
   const { epoch, version } = policy;
   const report = heldPolicy(parts, device);
   const holds = report !== null && comparePolicyOrder(report, policy) === 0;
   const ageSeconds = report === null ? 0 : Math.max(0, Math.floor((ports.clock.nowMs() - report.at) / 1000));
+  const said = table.latest(device, "health")?.body;
+  const word = trustedWord(said?.sync, holds);
   return {
-    state: holds ? "in-sync" : "pending",
+    state: word?.state ?? (holds ? "in-sync" : "pending"),
+    why: word?.why ?? null,
+    since: word?.since ?? null,
+    saidAgeSeconds: word === undefined || said === undefined ? null : Math.max(0, authority.now() - said.at),
     desired: { epoch, version },
     reported: report === null ? null : { epoch: report.epoch, version: report.version, ageSeconds },
   };
+}
+
+/** A gateway that says `in-sync` or `pending` against the device's own report is not heard; what it alone can know it may say. */
+function trustedWord(word: SyncWord | undefined, holds: boolean): SyncWord | undefined {
+  if (word?.state === "in-sync") return holds ? word : undefined;
+  if (word?.state === "pending" || word?.state === "unconfirmed") return holds ? undefined : word;
+  return word;
 }
 
 function stickerView({ authority }: CloudParts, panel: string): DeviceRow["sticker"] {

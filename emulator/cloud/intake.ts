@@ -4,35 +4,33 @@
  * The order is the promise: events are on disk before the broker acknowledges them and before their receipt goes out. A message
  * that cannot be taken is counted and dropped; the connection and every other message stay as they are.
  */
-import { isDeepStrictEqual } from "node:util";
 import type { z } from "zod";
+import { base64ToBytes, bytesToBase64 } from "../../protocol/base/bytes.ts";
 import { failed, ok, type Result } from "../../protocol/base/result.ts";
 import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
-import { answerTime } from "../../protocol/sync/authority.ts";
-import { auditEntryToEvent } from "../../protocol/wire/audit-entry.ts";
 import { type Birth, birthSchema } from "../../protocol/wire/messages/birth.ts";
 import {
+  pairCommandSchema,
+  pairResultSchema,
   timeCommandSchema,
   timeResultSchema,
   UNLOCK_PAYLOAD_LIMIT_BYTES,
   unlockResultSchema,
 } from "../../protocol/wire/messages/command.ts";
-import { type DeviceEvent, eventBatchSchema, standardsOf } from "../../protocol/wire/messages/event.ts";
+import { eventBatchSchema } from "../../protocol/wire/messages/event.ts";
 import { healthSchema } from "../../protocol/wire/messages/health.ts";
-import { receiptSchema } from "../../protocol/wire/messages/receipt.ts";
 import { exposureSchema, reportedSchema } from "../../protocol/wire/messages/reported.ts";
 import { stateSchema } from "../../protocol/wire/messages/state.ts";
 import { formatPayload, type PayloadFault, parsePayload } from "../../protocol/wire/payload.ts";
+import { DELEGATION_SECONDS_MAX } from "../../protocol/wire/time-delegate.ts";
 import { AUTHORITY_ID, formatTopic, type Topic } from "../../protocol/wire/topics.ts";
 import type { WorldClock } from "../world/clock.ts";
-import type { AuditChains, ReportVerdict } from "./audit-chains.ts";
 import type { Authority } from "./authority.ts";
 import type { BrokerRefusal, OutgoingMessage } from "./broker.ts";
-import { blobFields, desiredOfGateway, desiredOfLock } from "./desired.ts";
-import { type DeviceReportFault, takeDeviceReport } from "./device-reports.ts";
+import type { Carried, LogFault, ReportFault, TimeFault } from "./carried.ts";
+import { blobFields, desiredOfGateway } from "./desired.ts";
 import type { DeviceTable } from "./device-table.ts";
 import type { CloudLog } from "./log.ts";
-import { nameEvent } from "./naming.ts";
 import type { EventRecord } from "./record.ts";
 import type { UnlockResultFault, Unlocks } from "./unlocks.ts";
 
@@ -41,10 +39,8 @@ export type IntakeFault =
   | { readonly code: "device-unknown" }
   | { readonly code: "device-mismatch" }
   | { readonly code: "gateway-mismatch" }
-  | { readonly code: "entry-not-as-chained"; readonly sequence: number }
-  | { readonly code: `report-${Exclude<ReportVerdict, "verified">}` }
-  | DeviceReportFault
-  | { readonly code: "standards-not-of-reason"; readonly sequence: number }
+  | LogFault
+  | ReportFault
   | UnlockResultFault
   | { readonly code: "command-unknown" };
 
@@ -52,16 +48,20 @@ export interface IntakeParts {
   readonly authority: Authority;
   readonly record: EventRecord;
   readonly table: DeviceTable;
-  readonly chains: AuditChains;
+  readonly carried: Carried;
   readonly unlocks: Unlocks;
   readonly clock: WorldClock;
   readonly log: CloudLog;
   /** Sends what the authority says; called after what it answers is on disk. */
   readonly send: (message: OutgoingMessage) => void;
+  /** What is desired has changed for more than one device. */
+  readonly onPaired: () => void;
 }
 
 export class Intake {
   readonly #parts: IntakeParts;
+  /** When each gateway was last told what ends by itself. */
+  readonly #toldAtByGateway = new Map<DeviceId, UnixMs>();
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
@@ -71,9 +71,29 @@ export class Intake {
   receive(gateway: DeviceId, topic: Topic, payload: Uint8Array): boolean {
     const now = this.#parts.clock.nowMs();
     const taken = this.#take(gateway, topic, payload, now);
-    if (taken.ok) return true;
+    if (taken.ok) {
+      this.#renew(gateway, now);
+      this.#parts.carried.renewPolicies(now);
+      return true;
+    }
     this.refuse(gateway, formatTopic(topic), taken.fault.code, payload.length);
     return false;
+  }
+
+  /** A gateway that is heard has its delegation renewed by half of its life. */
+  #renew(gateway: DeviceId, now: UnixMs): void {
+    const toldAt = this.#toldAtByGateway.get(gateway);
+    if (toldAt === undefined) this.#toldAtByGateway.set(gateway, now);
+    if (toldAt === undefined || now - toldAt < (DELEGATION_SECONDS_MAX * 1000) / 2) return;
+    this.#parts.authority.renewCourier(gateway);
+    this.#tellGateway(gateway, now);
+  }
+
+  #tellGateway(gateway: DeviceId, now: UnixMs): void {
+    const message = desiredOfGateway(this.#parts.authority, gateway);
+    if (message === undefined) return;
+    this.#toldAtByGateway.set(gateway, now);
+    this.#parts.send(message);
   }
 
   refuse(from: string, topic: string, code: IntakeFault["code"] | BrokerRefusal, bytes: number): void {
@@ -101,7 +121,9 @@ export class Intake {
       case "result":
         return this.#unlockResult(gateway, topic, payload);
       case "reported":
-        return topic.device === gateway ? this.#exposure(gateway, payload, now) : this.#reported(topic, payload, now);
+        return topic.device === gateway
+          ? this.#exposure(gateway, payload, now)
+          : this.#reported(gateway, topic, payload, now);
       default:
         return failed({ code: "command-unknown" });
     }
@@ -114,37 +136,11 @@ export class Intake {
   }
 
   #events(topic: Topic, payload: Uint8Array, now: UnixMs): Result<void, IntakeFault> {
-    const { authority, record, chains } = this.#parts;
     const batch = parsePayload(eventBatchSchema, payload);
     if (!batch.ok) return batch;
     const { device, events } = batch.value;
     if (device !== topic.device) return failed({ code: "device-mismatch" });
-    const mistold = events.find((event) => !isStandardsOfReason(event));
-    if (mistold !== undefined) return failed({ code: "standards-not-of-reason", sequence: mistold.sequence });
-    if (authority.state.pairings[device] !== undefined) {
-      const wrong = events.find((event) => !isAsChained(event));
-      if (wrong !== undefined) return failed({ code: "entry-not-as-chained", sequence: wrong.sequence });
-    }
-    record.append(device, events, now, (event) => nameEvent(authority, record, device, event));
-    const before = chains.state(device)?.through;
-    chains.eventsCame(device, now);
-    this.#sendReceipt(topic.site, device);
-    this.#sendRelease(device, before);
-    return ok(undefined);
-  }
-
-  #sendReceipt(site: string, device: DeviceId): void {
-    const { through, missing } = this.#parts.record.receipt(device);
-    const payload = formatPayload(receiptSchema, { v: 1, device, through, missing: [...missing] });
-    this.#parts.send({ topic: { site, device, channel: "receipt" }, payload });
-  }
-
-  /** A lock's release travels with its policy; it goes out anew when more of its log has been checked. */
-  #sendRelease(device: DeviceId, before: number | undefined): void {
-    const { authority, chains, send } = this.#parts;
-    if (chains.state(device)?.through === before) return;
-    const message = desiredOfLock(authority, device, chains.release(device));
-    if (message !== undefined) send(message);
+    return this.#parts.carried.takeEvents(device, events, now);
   }
 
   #birth(gateway: DeviceId, topic: Topic, payload: Uint8Array, now: UnixMs): Result<void, IntakeFault> {
@@ -155,20 +151,19 @@ export class Intake {
     if (birth.value.via !== via) return failed({ code: "gateway-mismatch" });
     this.#parts.table.put(topic.device, "birth", birth.value, now);
     this.#parts.unlocks.heardBoot(topic.device, birth.value.bootCount, birth.value.boot);
-    if (topic.device === gateway) this.#gatewayBorn(gateway, birth.value);
+    if (topic.device === gateway) this.#gatewayBorn(gateway, birth.value, now);
     return ok(undefined);
   }
 
-  #gatewayBorn(gateway: DeviceId, birth: Birth): void {
-    const { authority, log, send } = this.#parts;
-    const key = birth.courierPublicKey === undefined ? undefined : Buffer.from(birth.courierPublicKey, "base64");
-    if (key === undefined || key.length !== courierKeyBytes) {
+  #gatewayBorn(gateway: DeviceId, birth: Birth, now: UnixMs): void {
+    const { authority, log } = this.#parts;
+    const key = keyFrom(birth.courierPublicKey);
+    if (key === undefined) {
       log.warn({ gateway }, "gateway was born without a courier key: it gets no certificate and cannot sync locks");
     } else {
-      authority.courierSeen(gateway, new Uint8Array(key));
+      authority.courierSeen(gateway, key, keyFrom(birth.timePublicKey) ?? null);
     }
-    const message = desiredOfGateway(authority, gateway);
-    if (message !== undefined) send(message);
+    this.#tellGateway(gateway, now);
   }
 
   #keep<Schema extends z.ZodType<{ readonly device: DeviceId }>>(
@@ -184,23 +179,13 @@ export class Intake {
     return ok(undefined);
   }
 
-  #reported(topic: Topic, payload: Uint8Array, now: UnixMs): Result<void, IntakeFault> {
-    const { chains, table } = this.#parts;
+  #reported(gateway: DeviceId, topic: Topic, payload: Uint8Array, now: UnixMs): Result<void, IntakeFault> {
     const message = parsePayload(reportedSchema, payload);
     if (!message.ok) return message;
-    const { device, report, mac } = message.value;
+    const { device, courier } = message.value;
     if (device !== topic.device) return failed({ code: "device-mismatch" });
-    // SPEC M14: only a lock's report was carried by somebody.
-    if (message.value.courier === undefined) return takeDeviceReport(this.#parts, message.value, now);
-    const before = chains.state(device)?.through;
-    const verdict = chains.reportCame(device, report, mac, now);
-    // A report without the lock's own MAC is a gateway's word only, and is not taken.
-    if (verdict !== "verified") return failed({ code: `report-${verdict}` });
-    table.put(device, "reported", message.value, now);
-    // What the lock reports as lost is asked for no more.
-    if (chains.state(device)?.through !== before) this.#sendReceipt(topic.site, device);
-    this.#sendRelease(device, before);
-    return ok(undefined);
+    if (courier !== undefined && courier !== gateway) return failed({ code: "gateway-mismatch" });
+    return this.#parts.carried.takeReport(message.value, now);
   }
 
   #exposure(gateway: DeviceId, payload: Uint8Array, now: UnixMs): Result<void, IntakeFault> {
@@ -221,50 +206,64 @@ export class Intake {
 
   /** A lock asks, through its courier, what time it is. The answer is for the lock's nonce alone and opens nothing. */
   #command(gateway: DeviceId, topic: Topic, payload: Uint8Array, now: UnixMs): Result<void, IntakeFault> {
-    if (topic.device !== AUTHORITY_ID || topic.name !== "time") return failed({ code: "command-unknown" });
+    if (topic.device !== AUTHORITY_ID) return failed({ code: "command-unknown" });
+    if (topic.name === "pair") return this.#pair(gateway, topic, payload);
+    if (topic.name !== "time") return failed({ code: "command-unknown" });
     const command = parsePayload(timeCommandSchema, payload);
     if (!command.ok) return command;
     const { id, from, device, nonce } = command.value;
     if (from !== gateway) return failed({ code: "gateway-mismatch" });
-    const payloadText = formatPayload(timeResultSchema, { v: 1, id, device, ...this.#timeFor(device, nonce, now) });
+    const answer = this.#parts.carried.answerTime(device, nonce, now);
+    const result = answer.ok
+      ? { state: "done" as const, answer: blobFields(answer.value) }
+      : { state: "refused" as const, reason: timeRefusals[answer.fault.code] };
     this.#parts.send({
       topic: { site: topic.site, device: gateway, channel: "result", name: "time" },
-      payload: payloadText,
+      payload: formatPayload(timeResultSchema, { v: 1, id, device, ...result }),
     });
     return ok(undefined);
   }
 
-  #timeFor(device: DeviceId, nonce: Uint8Array, now: UnixMs) {
-    const { state, keys } = this.#parts.authority;
-    const pairing = state.pairings[device];
-    if (pairing === undefined) return { state: "refused", reason: "not a paired lock" } as const;
-    if (nonce.length !== nonceBytes) return { state: "refused", reason: "a nonce has 16 bytes" } as const;
-    const { pairingId } = pairing;
-    const answer = answerTime(keys.roles, { pairingId, nonce, unixMs: now, radiusMs: clockRadiusMs });
-    return { state: "done", answer: blobFields(answer) } as const;
+  /** A lock's word on its way into a pairing. What it gets is sealed for it alone. SPEC Z9. */
+  #pair(gateway: DeviceId, topic: Topic, payload: Uint8Array): Result<void, IntakeFault> {
+    const { authority, send, log, onPaired } = this.#parts;
+    const command = parsePayload(pairCommandSchema, payload);
+    if (!command.ok) return command;
+    const { id, from, device, confirmation } = command.value;
+    if (from !== gateway) return failed({ code: "gateway-mismatch" });
+    const done =
+      confirmation === undefined
+        ? authority.beginPairing(command.value)
+        : authority.confirmPairing(command.value, confirmation);
+    log.info(
+      {
+        device,
+        gateway,
+        step: confirmation === undefined ? "accept" : "confirm",
+        fault: done.ok ? undefined : done.fault.code,
+      },
+      "pairing",
+    );
+    const sealed = done.ok && done.value !== undefined ? { sealed: bytesToBase64(done.value.sealed) } : {};
+    const result = done.ok
+      ? { state: "done" as const, ...sealed }
+      : { state: "refused" as const, reason: done.fault.code };
+    send({
+      topic: { site: topic.site, device: gateway, channel: "result", name: "pair" },
+      payload: formatPayload(pairResultSchema, { v: 1, id, device, ...result }),
+    });
+    if (done.ok) onPaired();
+    return ok(undefined);
   }
 }
 
-/**
- * Whether an event says no more and no less than the entry that the lock chained. The gateway may add only that the firmware
- * reports no reason, the vendor's text, and the reason in the standards' words.
- */
-function isAsChained(event: DeviceEvent): boolean {
-  if (event.raw === undefined) return false;
-  const entry = auditEntryToEvent(event.raw);
-  if (!entry.ok) return false;
-  const { raw: _chained, ...written } = entry.value;
-  const { raw: _carried, detail: _detail, reasonAbsent: _absent, standards: _standards, ...said } = event;
-  return isDeepStrictEqual({ ...said }, { ...written });
+function keyFrom(text: string | undefined): Uint8Array | undefined {
+  const bytes = text === undefined ? undefined : base64ToBytes(text);
+  return bytes?.length === keyBytes ? bytes : undefined;
 }
 
-/** Codes of standards follow from the reason beside them; others would be somebody's invention. */
-function isStandardsOfReason({ kind, reason, standards }: DeviceEvent): boolean {
-  if (standards === undefined) return true;
-  return kind === "access-denied" && reason !== undefined && isDeepStrictEqual(standards, standardsOf(reason));
-}
-
-const courierKeyBytes = 32;
-const nonceBytes = 16;
-/** How far off this machine's clock may be: it is kept by the network. */
-const clockRadiusMs = 100;
+const keyBytes = 32;
+const timeRefusals: Readonly<Record<TimeFault["code"], string>> = {
+  "not-a-paired-lock": "not a paired lock",
+  "bad-nonce": "a nonce has 16 bytes",
+};

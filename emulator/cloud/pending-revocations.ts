@@ -8,7 +8,7 @@
  */
 import type { z } from "zod";
 import { comparePolicyOrder, decodePolicy, type LockPolicy } from "../../protocol/access/policy.ts";
-import { credentialWays, revokedBetween } from "../../protocol/access/revocations.ts";
+import { credentialWays, exposedFrom, isSignedOutOnly, revokedBetween } from "../../protocol/access/revocations.ts";
 import { equalBytes } from "../../protocol/base/bytes.ts";
 import { assert } from "../../protocol/base/result.ts";
 import type { UnixSeconds } from "../../protocol/base/units.ts";
@@ -21,8 +21,8 @@ export type PendingRevocation = z.output<typeof pendingRevocationSchema>;
 export interface Owners {
   /** Whose a credential was by the former version; undefined: nobody's. */
   readonly personOf: (credential: string) => string | undefined;
-  /** When the person's rights ended. */
-  readonly since: (person: string) => UnixSeconds;
+  /** When the person's rights ended, for what a policy takes from them at `from`: that moment, or an earlier one. */
+  readonly since: (person: string, from: UnixSeconds) => UnixSeconds;
 }
 
 /** The list after `newest` has followed on `former`. */
@@ -33,32 +33,52 @@ export function addRevocations(
   { personOf, since }: Owners,
 ): PendingRevocation[] {
   const { epoch, version } = newest;
-  const lostByPerson = new Map<string, PendingRevocation["lost"]>();
+  const lostByPerson = new Map<string, { readonly from: UnixSeconds; readonly lost: PendingRevocation["lost"] }>();
   for (const credential of revokedBetween(former, newest)) {
     const person = personOf(credential);
     const was = credentialWays(former, credential);
     if (person === undefined || was === undefined) continue;
-    lostByPerson.set(person, [...(lostByPerson.get(person) ?? []), { credential, was }]);
+    const signedOutOnly = isSignedOutOnly(former, newest, credential);
+    const known = lostByPerson.get(person);
+    const from = exposedFrom(former, newest, credential);
+    lostByPerson.set(person, {
+      from: known === undefined || from < known.from ? from : known.from,
+      lost: [...(known?.lost ?? []), { credential, was, signedOutOnly }],
+    });
   }
-  const added = [...lostByPerson].map(([person, lost]) => ({ person, since: since(person), epoch, version, lost }));
+  const added = [...lostByPerson].map(([person, { from, lost }]) => {
+    return { person, since: since(person, from), epoch, version, lost };
+  });
   return joinOldest([...pending.filter((entry) => !isGivenBack(entry, newest)), ...added]);
 }
 
-/** What is left when the lock has reported that it holds `confirmed`. */
-export function dropConfirmed(
-  pending: readonly PendingRevocation[],
-  confirmed: { readonly epoch: number; readonly version: number },
-): PendingRevocation[] {
-  return pending.filter((entry) => comparePolicyOrder(confirmed, entry) < 0);
-}
-
-/** What the lock has confirmed, the latest of it, with what it confirms now. */
-export function keepConfirmed(
+/**
+ * Both lists after the lock has reported that it holds `confirmed`: what only older versions let in is confirmed, the latest of it kept.
+ * A lock that had confirmed more and fell back to an older policy lets in again whom that lets in: what it does not know any more is
+ * pending once more, unless `newest` has given it back.
+ */
+export function settleRevocations(
   { revocations, confirmedRevocations }: RevocationLists,
   confirmed: { readonly epoch: number; readonly version: number },
-): PendingRevocation[] {
-  const ended = revocations.filter((entry) => comparePolicyOrder(confirmed, entry) >= 0);
-  return [...confirmedRevocations, ...ended].slice(-confirmedKept);
+  newest: LockPolicy,
+): RevocationLists {
+  const isKnown = (entry: PendingRevocation): boolean => comparePolicyOrder(confirmed, entry) >= 0;
+  const forgotten = confirmedRevocations.filter((entry) => !isKnown(entry) && !isGivenBack(entry, newest));
+  const settled = [
+    ...confirmedRevocations.filter((entry) => !forgotten.includes(entry)),
+    ...revocations.filter(isKnown),
+  ];
+  return {
+    revocations: [...forgotten, ...revocations.filter((entry) => !isKnown(entry))],
+    confirmedRevocations: settled.slice(-confirmedKept),
+  };
+}
+
+/** Whether a report made more pending than was: the lock fell back, and gateways have to hear whom it lets in and what it stands on. */
+export function hasFallenBack(before: PolicyState | undefined, after: PolicyState | undefined): boolean {
+  if (before === undefined || after === undefined) return false;
+  const [oldestBefore, oldestAfter] = [before.former[0] ?? before, after.former[0] ?? after];
+  return after.revocations.length > before.revocations.length || comparePolicyOrder(oldestAfter, oldestBefore) < 0;
 }
 
 /**
@@ -87,7 +107,19 @@ type RevocationLists = Pick<PolicyState, "revocations" | "confirmedRevocations">
 /** As they go out to gateways: of more than a message has room for, the latest. The authority's own reckoning has all. */
 export function revocationsToSend(pending: readonly PendingRevocation[]): LockDesired["revocations"] {
   const latest = [...pending].sort(comparePolicyOrder).slice(-REVOCATIONS_LIMIT);
-  return latest.map(({ person, since, epoch, version }) => ({ person, since, epoch, version }));
+  return latest.map((entry) => {
+    const { person, since, epoch, version } = entry;
+    return { person, since, epoch, version, what: isOnlySignedOut(entry) ? "signed-out" : "revoked" };
+  });
+}
+
+/** All that was lost are the certificates of before a password reset. */
+export function isOnlySignedOut({ lost }: PendingRevocation): boolean {
+  return lost.length > 0 && lost.every(({ signedOutOnly }) => signedOutOnly);
+}
+
+function earlier(left: UnixSeconds, right: UnixSeconds): UnixSeconds {
+  return left < right ? left : right;
 }
 
 function isGivenBack({ lost }: PendingRevocation, newest: LockPolicy): boolean {
@@ -106,12 +138,28 @@ function joinOldest(entries: readonly PendingRevocation[]): PendingRevocation[] 
     while (own.length > entriesPerPerson) {
       const [first, second, ...rest] = own;
       if (first === undefined || second === undefined) break;
-      const earlier = new Set(first.lost.map(({ credential }) => credential));
-      const lost = [...first.lost, ...second.lost.filter(({ credential }) => !earlier.has(credential))];
-      own.splice(0, own.length, { ...second, since: first.since, lost }, ...rest);
+      own.splice(
+        0,
+        own.length,
+        { ...second, since: earlier(first.since, second.since), lost: joinLost(first.lost, second.lost) },
+        ...rest,
+      );
     }
     return own;
   });
+}
+
+/** What a credential could do is what it could before the first of the two; it lost no more than certificates if by both it did not. */
+function joinLost(first: PendingRevocation["lost"], second: PendingRevocation["lost"]): PendingRevocation["lost"] {
+  const secondById = new Map(second.map((each) => [each.credential, each]));
+  const firstIds = new Set(first.map(({ credential }) => credential));
+  return [
+    ...first.map((each) => {
+      const signedOutOnly = each.signedOutOnly && (secondById.get(each.credential)?.signedOutOnly ?? true);
+      return { ...each, signedOutOnly };
+    }),
+    ...second.filter(({ credential }) => !firstIds.has(credential)),
+  ];
 }
 
 /** A person is rarely changed more often between two visits; beyond it only the moment is less exact. */

@@ -140,6 +140,12 @@ export class EventRecord {
     return { through: through < start ? null : through, missing };
   }
 
+  /** The highest sequence that is recorded or known to be lost; 0: none. */
+  lastSequence(device: string): number {
+    const span = this.#run("SELECT max(last) AS last FROM accounted WHERE device = ?").get(device);
+    return span === undefined || span["last"] === null ? 0 : numberOf(span["last"]);
+  }
+
   /** The chained bytes of entries `from` to `to`, oldest first; shorter when one is not there or came without them. */
   rawEntries(device: DeviceId, from: number, to: number): readonly Uint8Array[] {
     const rows = this.#run(

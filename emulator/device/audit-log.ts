@@ -6,6 +6,10 @@
  * second place that could disagree after a power cut. The ring has `PAGES` pages; when it is full, the oldest page goes. Was
  * it not yet released by the authority, an entry `log-gap` names what was lost (SPEC L6). Only a release frees entries
  * silently, and they stay readable until their page is needed.
+ *
+ * A page that has rotted is lost with its entries (SPEC L12). Later pages carry their own head and stay; what is reported under MAC is then
+ * what follows the last hole, and what stands before it can still be read. Was the last page lost, nobody knows how far it was written: the
+ * log goes on a page's room behind it, and with the chain's beginning as its head.
  */
 import {
   type CborTypeOf,
@@ -17,14 +21,23 @@ import {
   field,
 } from "../../protocol/base/cbor-record.ts";
 import { assert } from "../../protocol/base/result.ts";
+import { auditChainHead } from "../../protocol/sync/authority.ts";
 import {
   AUDIT_ENTRY_LIMIT_BYTES,
   type AuditEntry,
-  auditChainNext,
   auditChainStart,
   auditEntry,
 } from "../../protocol/wire/audit-entry.ts";
 import type { Flash } from "./flash.ts";
+import { readRecord } from "./flash-record.ts";
+
+/** What the heads of a pairing's log are made with; `key` is its chain key. SPEC E2. */
+export interface AuditChain {
+  readonly pairingId: Uint8Array;
+  readonly key: Uint8Array;
+  /** Of the first entry; above 1 where an earlier pairing's log came before. */
+  readonly firstSequence: number;
+}
 
 /** What a caller says of an entry; sequence and boot are the log's. */
 export type AuditFacts = Omit<AuditEntry, "sequence" | "boot">;
@@ -32,34 +45,54 @@ export type AuditFacts = Omit<AuditEntry, "sequence" | "boot">;
 export class AuditLog {
   readonly #flash: Flash;
   readonly #boot: number;
-  readonly #pairingId: Uint8Array;
-  /** Oldest first; at least one, so that the head always stands somewhere. */
+  readonly #chain: AuditChain;
+  /** Oldest first. Between two of them is a hole where one has rotted. */
   #pages: Page[];
   #released: Released;
+  /** What rotted and was not told yet. */
+  #lost: readonly LostPage[];
+  /** No number below it is given any more: it may have been on a page that rotted. */
+  #resumeAt: number;
 
-  constructor(flash: Flash, pairingId: Uint8Array, boot: number) {
+  constructor(flash: Flash, chain: AuditChain, boot: number) {
     this.#flash = flash;
     this.#boot = boot;
-    this.#pairingId = pairingId;
-    this.#pages = readPages(flash);
-    this.#released = readReleased(flash, pairingId);
+    this.#chain = chain;
+    const { pages, lost } = readPages(flash, chain.firstSequence);
+    this.#pages = pages;
+    const kept = readRecord(flash, RELEASED_REGION, released);
+    // Rotten: nothing counts as released, which frees nothing that the authority does not have.
+    const isKnown = kept !== undefined && kept !== "rotten";
+    this.#released = isKnown ? kept : { through: chain.firstSequence - 1, chainHead: this.#start() };
+    this.#resumeAt = this.#resumption(lost.at(-1));
+    this.#lost = [...this.#unnamedHoles(lost), ...this.#withSkipped(lost)];
   }
 
   /** The sequence that the next entry will have. */
   get next(): number {
     const last = this.#pages.at(-1);
-    return last === undefined ? FIRST_SEQUENCE : last.first + last.entries.length;
+    return Math.max(this.#resumeAt, last === undefined ? 0 : endOf(last));
   }
 
-  /** The oldest entry that is still wanted: not released and not lost. Equal to `next` when there is none. */
+  /** The oldest entry from which on all are here and not all released. Equal to `next` when there is none. */
   get first(): number {
-    const oldest = this.#pages[0]?.first ?? FIRST_SEQUENCE;
-    return Math.max(oldest, this.#released.through + 1);
+    let first = this.next;
+    for (const page of this.#pages.toReversed()) {
+      if (endOf(page) !== first) break;
+      first = page.first;
+    }
+    return Math.max(first, this.#released.through + 1);
   }
 
   /** The oldest entry that can still be read, released or not. */
   get oldest(): number {
-    return this.#pages[0]?.first ?? FIRST_SEQUENCE;
+    return this.#pages[0]?.first ?? this.next;
+  }
+
+  /** The first entry from sequence `from` on that can be read; `from` when there is none. */
+  readableFrom(from: number): number {
+    const page = this.#pages.find((each) => endOf(each) > from);
+    return Math.max(from, page?.first ?? from);
   }
 
   /** The chain head after the entry before `first`. */
@@ -71,8 +104,9 @@ export class AuditLog {
 
   get head(): Uint8Array {
     const last = this.#pages.at(-1);
-    if (last === undefined) return auditChainStart(this.#pairingId);
-    return last.entries.reduce(auditChainNext, last.headBefore);
+    if (last !== undefined && endOf(last) === this.next) return this.#chained(last.headBefore, last.entries);
+    // SPEC L12: after a hole the chain begins anew, unless the authority has released up to here.
+    return this.#released.through === this.next - 1 ? this.#released.chainHead : this.#start();
   }
 
   /** Adds an entry and gives its sequence. One write; two when the ring is full; more when that costs unreleased entries. */
@@ -86,26 +120,43 @@ export class AuditLog {
     return sequence;
   }
 
-  /** The bytes of up to `limit` entries from sequence `from` on, oldest first; those that are gone are passed over. */
+  /**
+   * Writes what rot has cost into the log, to be called when its boot stands there: a `log-gap` for each page with entries that nobody has
+   * released. Power may go in between; the next boot then tells it again.
+   */
+  tellLosses(clock: Pick<AuditFacts, "clock" | "unixSeconds">): void {
+    for (const { region, first, last } of this.#lost) {
+      const wanted = Math.max(first, this.#released.through + 1);
+      if (wanted <= last) this.append({ kind: "log-gap", ...clock, before: wanted, after: last });
+      if (region !== undefined) this.#flash.erase(region);
+    }
+    this.#lost = [];
+    if (this.#flash.read(RELEASED_REGION) === "rotten") this.#flash.erase(RELEASED_REGION);
+  }
+
+  /** The bytes of up to `limit` entries in a row from `readableFrom(from)` on, oldest first. */
   read(from: number, limit: number): readonly Uint8Array[] {
     const found: Uint8Array[] = [];
+    let due = this.readableFrom(from);
     for (const page of this.#pages) {
-      for (const [index, bytes] of page.entries.entries()) {
-        if (found.length >= limit) return found;
-        if (page.first + index >= from) found.push(bytes);
-      }
+      if (endOf(page) <= due) continue;
+      if (page.first > due) return found;
+      const wanted = page.entries.slice(due - page.first, due - page.first + limit - found.length);
+      found.push(...wanted);
+      due += wanted.length;
     }
     return found;
   }
 
-  /** The chain head after the entry with this sequence (0: before the first); undefined when it is no longer, or not yet, known. */
+  /** The chain head after the entry with this sequence (the one before the first: the beginning); undefined when it is no longer, or not yet, known. */
   headAt(sequence: number): Uint8Array | undefined {
     if (sequence === this.#released.through) return this.#released.chainHead;
     for (const page of this.#pages) {
       if (sequence < page.first - 1 || sequence >= page.first + page.entries.length) continue;
-      return page.entries.slice(0, sequence - page.first + 1).reduce(auditChainNext, page.headBefore);
+      return this.#chained(page.headBefore, page.entries.slice(0, sequence - page.first + 1));
     }
-    return sequence === 0 ? auditChainStart(this.#pairingId) : undefined;
+    if (sequence === this.next - 1) return this.head;
+    return sequence === this.#chain.firstSequence - 1 ? this.#start() : undefined;
   }
 
   /** The authority holds everything up to and with `through`: that part may be written over. The caller has checked the head. */
@@ -117,32 +168,93 @@ export class AuditLog {
     this.#flash.write(RELEASED_REGION, released.encode(this.#released));
   }
 
+  #regionOf(first: number): string {
+    return `${PAGE_PREFIX}${Math.floor((first - this.#chain.firstSequence) / PAGE_ENTRIES)}`;
+  }
+
+  /**
+   * The lowest number that the log may give. After a last page that rotted that is the beginning of the page after the next: the authority
+   * may have chained all that the lost page had room for, and must see by the first number of the report that the chain begins anew.
+   */
+  #resumption(lost: LostPage | undefined): number {
+    const end = this.#endOfPages();
+    // Of a page of which nobody knows whose it is, it may have been the one after the last.
+    if (this.#flash.unnamedPages > 0) return this.#pageAfter(Math.max(end, lost?.last ?? 0) + 2 * PAGE_ENTRIES);
+    if (lost === undefined || lost.last < end) return end;
+    return lost.last <= this.#released.through ? lost.last + 1 : lost.last + 1 + PAGE_ENTRIES;
+  }
+
+  /** The numbers that are left out behind the last page are lost as well: with the page that rotted there, or on their own. */
+  #withSkipped(lost: readonly LostPage[]): readonly LostPage[] {
+    const end = this.#endOfPages();
+    if (this.#resumeAt === end) return lost;
+    const last = this.#resumeAt - 1;
+    const behind = lost.at(-1);
+    if (behind === undefined || behind.last < end) return [...lost, { region: undefined, first: end, last }];
+    return [...lost.slice(0, -1), { ...behind, last }];
+  }
+
+  /** Where a page is nobody's, every hole before or between the pages may be new, and is told once more. */
+  #unnamedHoles(lost: readonly LostPage[]): readonly LostPage[] {
+    if (this.#flash.unnamedPages === 0) return [];
+    const holes: LostPage[] = [];
+    let due = this.#released.through + 1;
+    for (const page of this.#pages) {
+      const isNamed = lost.some(({ first }) => first >= due && first < page.first);
+      if (page.first > due && !isNamed) holes.push({ region: undefined, first: due, last: page.first - 1 });
+      due = Math.max(due, endOf(page));
+    }
+    return holes;
+  }
+
+  #endOfPages(): number {
+    const last = this.#pages.at(-1);
+    return last === undefined ? this.#chain.firstSequence : endOf(last);
+  }
+
+  /** The first number of a page that begins with `sequence` or after it. */
+  #pageAfter(sequence: number): number {
+    const { firstSequence } = this.#chain;
+    return firstSequence + Math.ceil((sequence - firstSequence) / PAGE_ENTRIES) * PAGE_ENTRIES;
+  }
+
+  #start(): Uint8Array {
+    return auditChainStart(this.#chain.key, this.#chain.pairingId);
+  }
+
+  #chained(before: Uint8Array, entries: readonly Uint8Array[]): Uint8Array {
+    return auditChainHead(this.#chain.key, before, entries);
+  }
+
   /** Frees the oldest page when all are in use; gives what was lost by that, if it was still wanted. */
   #makeRoom(): { readonly first: number; readonly last: number } | undefined {
-    const last = this.#pages.at(-1);
-    const needsPage = last === undefined || last.entries.length >= PAGE_ENTRIES;
-    if (!needsPage || this.#pages.length < PAGES) return undefined;
+    if (!this.#needsPage() || this.#pages.length < PAGES) return undefined;
     const [oldest, ...rest] = this.#pages;
     assert(oldest !== undefined, "a full ring has an oldest page");
     const firstLost = Math.max(oldest.first, this.#released.through + 1);
     const lastLost = oldest.first + oldest.entries.length - 1;
     this.#pages = rest;
-    this.#flash.erase(regionOf(oldest.first));
+    this.#flash.erase(this.#regionOf(oldest.first));
     return firstLost > lastLost ? undefined : { first: firstLost, last: lastLost };
+  }
+
+  /** The next entry begins a page: the last one is full, or was lost. */
+  #needsPage(): boolean {
+    const last = this.#pages.at(-1);
+    return last === undefined || last.entries.length >= PAGE_ENTRIES || endOf(last) !== this.next;
   }
 
   #write(bytes: Uint8Array): void {
     const last = this.#pages.at(-1);
-    const whole = last === undefined || last.entries.length >= PAGE_ENTRIES;
+    const whole = last === undefined || this.#needsPage();
     const page = whole
       ? { first: this.next, headBefore: this.head, entries: [bytes] }
       : { ...last, entries: [...last.entries, bytes] };
-    this.#flash.write(regionOf(page.first), pageCodec.encode(page));
+    this.#flash.write(this.#regionOf(page.first), pageCodec.encode(page));
     this.#pages = whole ? [...this.#pages, page] : [...this.#pages.slice(0, -1), page];
   }
 }
 
-export const FIRST_SEQUENCE = 1;
 /** 32 pages of 32 entries: about a month of a busy communal door between two visits. */
 export const PAGE_ENTRIES = 32;
 export const PAGES = 32;
@@ -157,28 +269,45 @@ type Page = CborTypeOf<typeof pageCodec>;
 const released = cborRecord({ through: field(1, cborUint(0xffffffff)), chainHead: field(2, cborBytes(32)) });
 type Released = CborTypeOf<typeof released>;
 
-function readPages(flash: Flash): Page[] {
+/** A page that cannot be read any more, and the entries that it had room for. Without a region: numbers that are left out. */
+interface LostPage {
+  readonly region: string | undefined;
+  readonly first: number;
+  readonly last: number;
+}
+
+function readPages(flash: Flash, firstSequence: number): { readonly pages: Page[]; readonly lost: LostPage[] } {
   const pages: Page[] = [];
+  const lost: LostPage[] = [];
   for (const region of flash.regions()) {
     if (!region.startsWith(PAGE_PREFIX)) continue;
-    const page = pageCodec.decode(flash.read(region) ?? new Uint8Array(0));
-    // Flash was written by this file and writes are whole: anything else is our own mistake.
-    assert(page.ok, `the log page ${region} reads back`);
-    pages.push(page.value);
+    const page = readRecord(flash, region, pageCodec);
+    if (page !== undefined && page !== "rotten") {
+      pages.push(page);
+      continue;
+    }
+    const first = firstSequence + Number(region.slice(PAGE_PREFIX.length)) * PAGE_ENTRIES;
+    lost.push({ region, first, last: first + PAGE_ENTRIES - 1 });
   }
-  return pages.sort((left, right) => left.first - right.first);
+  pages.sort((left, right) => left.first - right.first);
+  return { pages, lost: lost.sort((left, right) => left.first - right.first) };
 }
 
-function readReleased(flash: Flash, pairingId: Uint8Array): Released {
-  const bytes = flash.read(RELEASED_REGION);
-  if (bytes === undefined) return { through: 0, chainHead: auditChainStart(pairingId) };
-  const read = released.decode(bytes);
-  assert(read.ok, "the released mark reads back");
-  return read.value;
+/**
+ * What can be told of a log without its keys: a number above all that it gave, and its last boot (0: not known). Where a page has rotted
+ * the number leaves out a whole ring's, because it may have been the last one.
+ */
+export function logTraces(flash: Flash, firstSequence: number): { readonly next: number; readonly boot: number } {
+  const { pages, lost } = readPages(flash, firstSequence);
+  const last = pages.at(-1);
+  const entry = auditEntry.decode(last?.entries.at(-1) ?? new Uint8Array(0));
+  const next = Math.max(firstSequence, last === undefined ? 0 : endOf(last), ...lost.map((page) => page.last + 1));
+  const skipped = lost.length === 0 ? 0 : PAGES * PAGE_ENTRIES;
+  return { next: next + skipped, boot: entry.ok ? entry.value.boot : 0 };
 }
 
-function regionOf(first: number): string {
-  return `${PAGE_PREFIX}${Math.floor((first - FIRST_SEQUENCE) / PAGE_ENTRIES)}`;
+function endOf({ first, entries }: Page): number {
+  return first + entries.length;
 }
 
 const PAGE_PREFIX = "audit-page-";

@@ -1,68 +1,75 @@
 /**
- * A lock's own clock: a crystal that runs a little fast or slow, set by somebody else, forgotten when power is lost.
- *
- * States (PROTOCOL part 5): `set`: trusted since somebody set it in this boot; `lower-bound`: power was lost since, so it is
- * not before the high-water mark that flash keeps, and goes on from there; `unset`: it was never set (SPEC L5).
- * Beside that mark stands the signed floor: the highest time that the authority ever signed for this lock. It only rises, and by
- * nothing else; a courier whose certificate has ended is told by it while the clock is not set (SPEC Y8).
- * Flash also keeps how many powered seconds have passed, because leases and the keypad's throttle must not begin anew with
- * each battery change.
+ * A lock's own clock: a crystal that runs a little fast or slow, and the flash that keeps what must outlive power. What the clock
+ * believes, and from whom, is judged in `protocol/sync/lock-clock.ts` (SPEC J2-J6); this file counts and remembers.
  */
-import { type CborTypeOf, cborRecord, cborUint, field, optional } from "../../protocol/base/cbor-record.ts";
-import { assert } from "../../protocol/base/result.ts";
-import { type MonotonicMs, type UnixMs, type UnixSeconds, unixMs, unixSeconds } from "../../protocol/base/units.ts";
+import type { LockState } from "../../protocol/access/attempt.ts";
+import { cborRecord, cborUint, field, optional } from "../../protocol/base/cbor-record.ts";
+import {
+  type MonotonicMs,
+  monotonicMs,
+  type UnixMs,
+  type UnixSeconds,
+  unixSeconds,
+} from "../../protocol/base/units.ts";
+import {
+  bootClock,
+  type ClockSource,
+  type LockClock as ClockState,
+  clockForDecision,
+  isPersistDue,
+  type PersistedClock,
+  persistedClock,
+  readClock,
+} from "../../protocol/sync/lock-clock.ts";
 import type { ClockQuality } from "../../protocol/wire/messages/fields.ts";
 import type { Flash } from "./flash.ts";
+import { readRecord } from "./flash-record.ts";
 
 export interface ClockReading {
   /** Absent only while `unset`. */
   readonly unixMs?: UnixMs;
   readonly quality: ClockQuality;
+  /** On whose word the reading rests; absent while `unset`. */
+  readonly source?: ClockSource;
 }
 
 export class LockClock {
   readonly #flash: Flash;
   readonly #rate: number;
   readonly #bootedAt: MonotonicMs;
-  readonly #atBoot: Kept;
-  #quality: ClockQuality;
-  /** What the clock showed at `#anchorAt`. */
-  #anchorUnixMs: number;
-  #anchorAt: MonotonicMs;
-  #kept: Kept;
+  #state: ClockState;
+  /** Undefined: what flash keeps has rotted, and is written anew. */
+  #kept: PersistedClock | undefined;
 
-  constructor(flash: Flash, driftPpm: number, bootedAt: MonotonicMs) {
+  /** `signedAt`: a time that the authority signed and that this lock can still read elsewhere; the floor when the marks have rotted (SPEC L16). */
+  constructor(flash: Flash, driftPpm: number, bootedAt: MonotonicMs, signedAt: UnixSeconds = FIRMWARE_BUILT_AT) {
     this.#flash = flash;
     this.#rate = 1 + driftPpm / 1e6;
     this.#bootedAt = bootedAt;
-    this.#atBoot = readKept(flash);
-    this.#kept = this.#atBoot;
-    this.#quality = this.#kept.highWater > 0 ? "lower-bound" : "unset";
-    this.#anchorUnixMs = this.#kept.highWater * 1000;
-    this.#anchorAt = bootedAt;
+    this.#kept = readKept(flash);
+    const rotten = { floor: signedAt, poweredUnsetSeconds: LEASES_RAN_OUT_SECONDS };
+    this.#state = bootClock(this.#kept ?? rotten, FIRMWARE_BUILT_AT, this.counter(bootedAt));
+  }
+
+  /** The moment as this lock's crystal counts it. */
+  counter(now: MonotonicMs): MonotonicMs {
+    return monotonicMs(this.uptimeMs(now));
+  }
+
+  get state(): ClockState {
+    return this.#state;
   }
 
   read(now: MonotonicMs): ClockReading {
-    if (this.#quality === "unset") return { quality: "unset" };
-    return { unixMs: this.#unixMsAt(now), quality: this.#quality };
+    const { quality, source } = this.#state;
+    const shown = readClock(this.#state, this.counter(now));
+    if (shown === undefined || source === undefined) return { quality };
+    return { unixMs: shown, quality, source };
   }
 
-  /** The highest time that was ever known to be past; 0 when the clock was never set. */
-  get highWater(): UnixSeconds {
-    return unixSeconds(this.#kept.highWater);
-  }
-
-  /** The highest time that the authority signed for this lock; 0 before the first. */
-  get signedFloor(): UnixSeconds {
-    return unixSeconds(this.#kept.signedFloor ?? 0);
-  }
-
-  /** Takes note of a time that the authority signed, whether or not the clock is set by it. */
-  noteSigned(time: UnixMs): void {
-    const seconds = Math.floor(time / 1000);
-    if (seconds <= this.signedFloor) return;
-    this.#kept = { ...this.#kept, signedFloor: seconds };
-    this.#flash.write(CLOCK_REGION, kept.encode(this.#kept));
+  /** What a decision needs to know of it. */
+  forDecision(now: MonotonicMs): { readonly now: UnixSeconds; readonly clock: LockState["clock"] } {
+    return clockForDecision(this.#state, this.counter(now));
   }
 
   /** Milliseconds since boot as the crystal counts them. */
@@ -70,59 +77,58 @@ export class LockClock {
     return Math.floor((now - this.#bootedAt) * this.#rate);
   }
 
-  /** Powered seconds of this and earlier boots; what passed between the last write and a power cut is missing. */
-  poweredSeconds(now: MonotonicMs): number {
-    return this.#atBoot.poweredSeconds + Math.floor(this.uptimeMs(now) / 1000);
+  /** Goes on from `state`, which followed from this clock's own; persisted if it is worth a write. */
+  put(state: ClockState, now: MonotonicMs): void {
+    this.#state = state;
+    this.keepMarks(now);
   }
 
-  /** Powered seconds since the clock was last set; 0 while it is. */
-  poweredSecondsUnset(now: MonotonicMs): number {
-    return this.#quality === "set" ? 0 : this.poweredSeconds(now) - this.#kept.setAtPoweredSeconds;
-  }
-
-  /** Sets the clock and, so that time is not lost with the next power cut, its high-water mark. */
+  /** The bench sets a new lock's clock: that is nobody's signed word, so the authority's first answer undoes it whatever it says. */
   set(time: UnixMs, now: MonotonicMs): void {
-    this.#quality = "set";
-    this.#anchorUnixMs = time;
-    this.#anchorAt = now;
-    // The authority may undo a time that ran ahead, so the mark follows a trusted time down as well as up.
-    this.#keep(time, now);
+    const { marks, floor } = this.#state;
+    const counter = this.counter(now);
+    const site = unixSeconds(time / 1000);
+    const state: ClockState = {
+      quality: "set",
+      source: "site",
+      reading: { unixMs: time, at: counter },
+      marks: { authority: marks.authority, site },
+      floor,
+      poweredUnsetSeconds: 0,
+      unsetSince: counter,
+    };
+    this.put(state, now);
   }
 
-  /** Moves the marks on when they are due; flash wears out, so this happens at most every ten minutes. */
+  /** Moves the marks on when they are due; flash wears out, so this is seldom. */
   keepMarks(now: MonotonicMs): void {
-    const due = this.poweredSeconds(now) - this.#kept.poweredSeconds >= KEEP_EVERY_SECONDS;
-    if (due) this.#keep(this.#quality === "unset" ? 0 : this.#unixMsAt(now), now);
-  }
-
-  #unixMsAt(now: MonotonicMs): UnixMs {
-    return unixMs(Math.floor(this.#anchorUnixMs + (now - this.#anchorAt) * this.#rate));
-  }
-
-  #keep(timeMs: number, now: MonotonicMs): void {
-    const poweredSeconds = this.poweredSeconds(now);
-    const setAtPoweredSeconds = this.#quality === "set" ? poweredSeconds : this.#kept.setAtPoweredSeconds;
-    this.#kept = { ...this.#kept, highWater: Math.floor(timeMs / 1000), poweredSeconds, setAtPoweredSeconds };
-    this.#flash.write(CLOCK_REGION, kept.encode(this.#kept));
+    if (!isPersistDue(this.#state, this.#kept, this.counter(now))) return;
+    this.#kept = persistedClock(this.#state, this.counter(now));
+    const { marks, floor, poweredUnsetSeconds } = this.#kept;
+    this.#flash.write(CLOCK_REGION, kept.encode({ ...marks, floor, poweredUnsetSeconds }), 2);
   }
 }
 
-const uint = cborUint(2 ** 40);
+const instant = cborUint<UnixSeconds>(2 ** 40);
+/** Without `authority` the clock was never set: there is no mark, only powered time. */
 const kept = cborRecord({
-  highWater: field(1, uint),
-  poweredSeconds: field(2, uint),
-  setAtPoweredSeconds: field(3, uint),
-  signedFloor: optional(4, uint),
+  authority: optional(1, instant),
+  site: optional(2, instant),
+  floor: field(3, instant),
+  poweredUnsetSeconds: field(4, cborUint(2 ** 40)),
 });
-type Kept = CborTypeOf<typeof kept>;
 
-function readKept(flash: Flash): Kept {
-  const bytes = flash.read(CLOCK_REGION);
-  if (bytes === undefined) return { highWater: 0, poweredSeconds: 0, setAtPoweredSeconds: 0 };
-  const read = kept.decode(bytes);
-  assert(read.ok, "the clock's marks read back");
-  return read.value;
+function readKept(flash: Flash): PersistedClock | undefined {
+  const read = readRecord(flash, CLOCK_REGION, kept);
+  if (read === "rotten") return undefined;
+  if (read === undefined) return { floor: FIRMWARE_BUILT_AT, poweredUnsetSeconds: 0 };
+  const { authority, site, floor, poweredUnsetSeconds } = read;
+  const marks = authority === undefined ? {} : { marks: { authority, ...(site === undefined ? {} : { site }) } };
+  return { ...marks, floor, poweredUnsetSeconds };
 }
 
-export const KEEP_EVERY_SECONDS = 600;
+/** No firmware is older than the protocol; a lock that was never set knows at least that. */
+const FIRMWARE_BUILT_AT: UnixSeconds = unixSeconds(0);
+/** Longer than any lease runs on while the clock is not set (SPEC D9): nobody knows how much of it was used up. */
+const LEASES_RAN_OUT_SECONDS = 2 ** 30;
 const CLOCK_REGION = "clock";

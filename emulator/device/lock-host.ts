@@ -9,8 +9,8 @@ import type { AirConnection, ConnectionListener, Peripheral } from "../radio/air
 import type { WorldClock } from "../world/clock.ts";
 import { CARD_CHALLENGE_BYTES, type Keycard } from "./keycard.ts";
 import type { KeypadKey } from "./keypad.ts";
-import type { LockFirmware, LockOutcome } from "./lock.ts";
-import type { PairingRecord } from "./lock-store.ts";
+import type { BenchGrant, LockFirmware, LockOutcome } from "./lock.ts";
+import { LockPairingVisit } from "./lock-pairing-visit.ts";
 import { type AppOutcome, LockVisit, type VisitEnd, type VisitPurpose } from "./lock-visit.ts";
 
 export interface LockHostOptions {
@@ -31,14 +31,21 @@ export class LockHost {
   readonly firmware: LockFirmware;
   readonly #options: LockHostOptions;
   #visit:
-    | { readonly visit: LockVisit; readonly connection: AirConnection; readonly startedAt: MonotonicMs }
+    | {
+        readonly visit: LockVisit | LockPairingVisit;
+        readonly connection: AirConnection;
+        readonly startedAt: MonotonicMs;
+      }
     | undefined;
   #cancelWake: () => void = () => undefined;
   #outcomes: ((outcome: LockOutcome) => void)[] = [];
+  /** As `onChange` last found the keypad: that it goes dark by itself is news too. */
+  #toldAsleep: boolean;
 
   constructor(options: LockHostOptions) {
     this.firmware = options.firmware;
     this.#options = options;
+    this.#toldAsleep = this.keypadAsleep;
     this.#schedule();
   }
 
@@ -56,9 +63,23 @@ export class LockHost {
     return this.#visit !== undefined;
   }
 
-  pair(record: PairingRecord, time: UnixMs): void {
-    this.firmware.pair(record, time, this.#options.clock.monotonicMs());
+  pair(grant: BenchGrant, time: UnixMs): void {
+    this.firmware.pair(grant, time, this.#options.clock.monotonicMs());
     this.#changed();
+  }
+
+  /** The reset button inside the lock, held long enough; whoever is connected is cut off. */
+  factoryReset(): void {
+    const { clock, random } = this.#options;
+    this.#visit?.connection.close();
+    this.#endVisit("no-progress");
+    this.firmware.factoryReset(random(32), clock.monotonicMs());
+    this.#changed();
+  }
+
+  /** As somebody before the lock sees it. */
+  get keypadAsleep(): boolean {
+    return this.firmware.isKeypadAsleep(this.#options.clock.monotonicMs());
   }
 
   /** Presses keys as fast as somebody can; the outcome is that of the entry they end, also when the 5 s rule ends it. */
@@ -112,15 +133,14 @@ export class LockHost {
   }
 
   #connected(connection: AirConnection): ConnectionListener {
-    const { firmware, clock, random } = this.#options;
-    const pairing = firmware.pairing;
-    if (this.#visit !== undefined || pairing === undefined) {
+    const { clock } = this.#options;
+    const visit = this.#visit === undefined ? this.#newVisit() : undefined;
+    if (visit === undefined) {
       // Closing inside the connection's own callback would end it before it began.
       clock.after(0, () => connection.close());
       return { frame: () => undefined, ended: () => undefined };
     }
     const startedAt = clock.monotonicMs();
-    const visit = new LockVisit(firmware, pairing.pairingId, random, startedAt);
     const current = { visit, connection, startedAt };
     this.#visit = current;
     this.#changed();
@@ -132,6 +152,16 @@ export class LockHost {
       },
       ended: () => this.#endVisit(visit.ended ?? "no-progress"),
     };
+  }
+
+  /** For a paired lock a courier's or a phone's; for one that was never paired, or reset, whoever holds its setup code. */
+  #newVisit(): LockVisit | LockPairingVisit | undefined {
+    const { firmware, clock, random } = this.#options;
+    const now = clock.monotonicMs();
+    const { pairing } = firmware;
+    if (pairing !== undefined) return new LockVisit(firmware, pairing.pairingId, random, now);
+    const { setup } = firmware.hardware;
+    return setup === undefined ? undefined : new LockPairingVisit(firmware, setup, random, now);
   }
 
   #pump(): void {
@@ -168,6 +198,7 @@ export class LockHost {
   }
 
   #changed(): void {
+    this.#toldAsleep = this.keypadAsleep;
     this.#schedule();
     this.#options.onChange(this.firmware.hardware.device);
   }
@@ -190,7 +221,8 @@ export class LockHost {
     this.#tell(outcomes);
     this.#visit?.visit.wake(now);
     this.#pump();
-    if (outcomes.length > 0 || before !== this.firmware.bolt) this.#changed();
+    const wentDark = this.keypadAsleep !== this.#toldAsleep;
+    if (outcomes.length > 0 || before !== this.firmware.bolt || wentDark) this.#changed();
     else this.#schedule();
   }
 }

@@ -5,45 +5,61 @@
  * A policy is committed by two writes: the spare bank whole, then one word that names the active bank. Until the word is
  * written the old policy decides. A bank carries the root of its bundle; one that does not hash to it is not used, and the
  * other serves, flagged stale (SPEC L3).
+ *
+ * What rots is told by `findRot` at boot, and made good by `settleRot` as far as this file can when it stands in the log (SPEC L11-L18).
  */
-import { decodePolicy, type LockPolicy, policyRoot } from "../../protocol/access/policy.ts";
+import { comparePolicyOrder, decodePolicy, type LockPolicy, policyRoot } from "../../protocol/access/policy.ts";
 import { concatBytes, equalBytes, readU32, u32Bytes } from "../../protocol/base/bytes.ts";
 import {
   type CborMessage,
-  type CborTypeOf,
   cborArray,
+  cborBoolean,
   cborBytes,
   cborBytesUpTo,
   cborRecord,
   cborText,
   cborUint,
   field,
+  optional,
 } from "../../protocol/base/cbor-record.ts";
-import { assert } from "../../protocol/base/result.ts";
-import { BUNDLE_LIMIT_BYTES } from "../../protocol/wire/signed-objects.ts";
-import { type Flash, REGION_LIMIT_BYTES } from "./flash.ts";
+import type { LockPairingRecord } from "../../protocol/sync/pairing.ts";
+import type { FaultCode } from "../../protocol/wire/audit-entry.ts";
+import { KEYSET_LIMIT_BYTES, keyset } from "../../protocol/wire/keyset.ts";
+import { dailyKeyList } from "../../protocol/wire/pairing-message.ts";
+import { logTraces } from "./audit-log.ts";
+import { ERASE_CYCLES_LIMIT, type Flash } from "./flash.ts";
+import { readRecord } from "./flash-record.ts";
+import { BOOT_REGION, PAIRING_REGION } from "./lock-identity.ts";
 
 const uint32 = cborUint(0xffffffff);
 const key = cborBytes(32);
 
 const pairingRecord = cborRecord({
   pairingId: field(1, cborBytes(16)),
-  policy: field(2, key),
-  time: field(3, key),
-  release: field(4, key),
-  unlock: field(5, key),
-  courier: field(6, key),
-  static: field(7, key),
-  dailyKeys: field(8, cborArray(cborRecord({ keyId: field(1, uint32), key: field(2, key) }), 4)),
+  root: field(2, key),
+  keyset: field(3, cborBytesUpTo(KEYSET_LIMIT_BYTES)),
+  keys: field(
+    4,
+    cborRecord({
+      report: field(1, key),
+      entryTag: field(2, key),
+      codeHash: field(3, key),
+      bundle: field(4, key),
+      audit: field(5, key),
+      chain: field(6, key),
+      dailyKeys: field(7, key),
+    }),
+  ),
+  dailyKeys: field(5, dailyKeyList),
 });
-/** What a lock learns when it is paired: its authority's public keys, and the daily keys of its door. */
-export type PairingRecord = CborTypeOf<typeof pairingRecord>;
 
+/** The largest encoded policy that a bank takes. One of 5,000 credentials is about 152 kB. */
+export const BANK_LIMIT_BYTES = 256 * 1024;
 const bankRecord = cborRecord({
   epoch: field(1, uint32),
   version: field(2, uint32),
   root: field(3, key),
-  bundle: field(4, cborBytesUpTo(BUNDLE_LIMIT_BYTES)),
+  bundle: field(4, cborBytesUpTo(BANK_LIMIT_BYTES)),
 });
 
 /** The policy that decides. `stale`: the active bank was rotten and the older one serves. */
@@ -55,10 +71,30 @@ export interface HeldPolicy {
   readonly stale: boolean;
 }
 
-const usedSlots = cborRecord({ names: field(1, cborArray(cborText(64), 2_000)) });
+/** `all`: which ones is lost, so all of them are (SPEC L13, L14). */
+const usedSlots = cborRecord({ names: field(1, cborArray(cborText(64), 2_000)), all: optional(2, cborBoolean) });
 const usesSpent = cborRecord({
   counts: field(1, cborArray(cborRecord({ credential: field(1, cborText(32)), spent: field(2, uint32) }), 20_000)),
+  all: optional(2, cborBoolean),
 });
+
+export interface UsedSlots {
+  readonly names: ReadonlySet<string>;
+  /** Every single-use code counts as used, whichever names there are. */
+  readonly all: boolean;
+}
+
+export interface UsesSpent {
+  readonly spentByCredential: ReadonlyMap<string, number>;
+  /** No credential with a limit has a use left. */
+  readonly all: boolean;
+}
+
+/** Something that is wrong with the flash, and of how many records or pages; of `flash-worn` the cycles. */
+export interface FlashFault {
+  readonly code: FaultCode;
+  readonly count: number;
+}
 
 export class LockStore {
   readonly #flash: Flash;
@@ -69,18 +105,67 @@ export class LockStore {
 
   /** Counts this boot, before anything else happens in it. */
   countBoot(): number {
-    const before = this.#flash.read("boot");
-    const boot = (before === undefined ? 0 : readU32(before, 0)) + 1;
-    this.#flash.write("boot", u32Bytes(boot));
-    return boot;
+    const before = this.#flash.read(BOOT_REGION);
+    // SPEC L18: a count that has rotted goes on above the highest that the log shows.
+    const lastBoot =
+      before === "rotten" ? logTraces(this.#flash, 1).boot : before === undefined ? 0 : readU32(before, 0);
+    this.#flash.write(BOOT_REGION, u32Bytes(lastBoot + 1), 2);
+    return lastBoot + 1;
   }
 
-  readPairing(): PairingRecord | undefined {
-    return this.#read("pairing", pairingRecord);
+  /** Everything that has rotted since it was written, in the order of the fault codes' first mention; to be called before anything is written. */
+  findRot(): readonly FlashFault[] {
+    const countByCode = new Map<FaultCode, number>();
+    const count = (code: FaultCode, by = 1): void => void countByCode.set(code, (countByCode.get(code) ?? 0) + by);
+    for (const region of this.#flash.regions()) {
+      const code = this.#flash.read(region) === "rotten" ? faultOfRegion(region) : undefined;
+      if (code !== undefined) count(code);
+    }
+    const halves = this.#flash.halfRotten().length;
+    if (halves > 0) count("copy-rotten", halves);
+    if (this.#flash.unnamedPages > 0) count("page-unnamed", this.#flash.unnamedPages);
+    if (this.#flash.mostErased >= ERASE_CYCLES_LIMIT) count("flash-worn", this.#flash.mostErased);
+    return [...countByCode].map(([code, found]) => ({ code, count: found }));
   }
 
-  writePairing(record: PairingRecord): void {
-    this.#flash.write("pairing", pairingRecord.encode(record));
+  /**
+   * Makes good what can be: second copies, the word that names the active bank; what is of no use any more goes. A rotten bank that should
+   * decide stays, so that the older one is flagged stale until the next commit.
+   */
+  settleRot(): void {
+    this.#flash.heal();
+    if (this.#flash.read(ACTIVE_REGION) === "rotten") {
+      const active = this.#activeBank();
+      if (active === undefined) this.#flash.erase(ACTIVE_REGION);
+      else this.#writeActive(active);
+    }
+    const spare = this.#activeBank() === "bank-a" ? "bank-b" : "bank-a";
+    if (this.#flash.read(spare) === "rotten") this.#flash.erase(spare);
+    const staged = ["staging", ...this.#stagedRegions()];
+    if (staged.some((region) => this.#flash.read(region) === "rotten")) this.#eraseStaging();
+    this.#flash.eraseUnnamed();
+  }
+
+  readPairing(): LockPairingRecord | undefined {
+    const record = readRecord(this.#flash, PAIRING_REGION, pairingRecord);
+    // A rotten one was wiped by `LockIdentity` before.
+    if (record === undefined || record === "rotten") return undefined;
+    const held = keyset.decode(record.keyset);
+    if (!held.ok) return undefined;
+    const { pairingId, root, keys } = record;
+    return {
+      pairingId,
+      root,
+      keyset: { keyset: held.value, bytes: record.keyset },
+      keys,
+      dailyKeys: record.dailyKeys.keys,
+    };
+  }
+
+  /** One write, in two copies: a pairing, and later each new keyset under it. */
+  writePairing({ pairingId, root, keyset: held, keys, dailyKeys }: LockPairingRecord): void {
+    const record = { pairingId, root, keyset: held.bytes, keys, dailyKeys: { keys: dailyKeys } };
+    this.#flash.write(PAIRING_REGION, pairingRecord.encode(record), 2);
   }
 
   readPolicy(): HeldPolicy | undefined {
@@ -92,10 +177,13 @@ export class LockStore {
 
   /** Writes the spare bank, then the word. A power cut anywhere leaves the old policy or the new one. */
   commitPolicy(next: { readonly epoch: number; readonly version: number; root: Uint8Array; bundle: Uint8Array }): void {
-    const spare = this.#activeBank() === "bank-a" ? "bank-b" : "bank-a";
+    const active = this.#activeBank();
+    // A bank that has rotted is written over first, so that the other one serves until this commit is whole.
+    const isRotten = active !== undefined && !(this.#flash.read(active) instanceof Uint8Array);
+    const spare = isRotten ? active : active === "bank-a" ? "bank-b" : "bank-a";
     const { epoch, version, root, bundle } = next;
     this.#flash.write(spare, bankRecord.encode({ epoch, version, root, bundle }));
-    this.#flash.write("active-bank", Uint8Array.of(spare === "bank-a" ? 1 : 2));
+    this.#writeActive(spare);
     this.#eraseStaging();
   }
 
@@ -111,49 +199,67 @@ export class LockStore {
 
   readStaged(): { readonly manifestHash: Uint8Array; readonly bytes: Uint8Array } | undefined {
     const manifestHash = this.#flash.read("staging");
-    if (manifestHash === undefined) return undefined;
+    if (manifestHash === undefined || manifestHash === "rotten") return undefined;
     const pages: Uint8Array[] = [];
-    for (const region of this.#stagedRegions()) pages.push(this.#flash.read(region) ?? new Uint8Array(0));
+    for (const region of this.#stagedRegions()) {
+      const page = this.#flash.read(region);
+      // What was staged is of one piece: it is sent again from its first page.
+      if (page === undefined || page === "rotten") return undefined;
+      pages.push(page);
+    }
     return { manifestHash, bytes: concatBytes(...pages) };
   }
 
-  readUsedSlots(): ReadonlySet<string> {
-    return new Set(this.#read("used-slots", usedSlots)?.names ?? []);
+  readUsedSlots(): UsedSlots {
+    const read = this.#readMark(USED_SLOTS_REGION, usedSlots);
+    if (read === "rotten") return { names: new Set(), all: true };
+    return { names: new Set(read?.names ?? []), all: read?.all ?? false };
   }
 
-  writeUsedSlots(names: ReadonlySet<string>): void {
-    this.#flash.write("used-slots", usedSlots.encode({ names: [...names].sort() }));
+  writeUsedSlots({ names, all }: UsedSlots): void {
+    const record = { names: [...names].sort(), ...(all ? { all } : {}) };
+    this.#flash.write(USED_SLOTS_REGION, usedSlots.encode(record));
   }
 
-  readUsesSpent(): ReadonlyMap<string, number> {
-    return new Map(this.#read("uses-spent", usesSpent)?.counts.map(({ credential, spent }) => [credential, spent]));
+  readUsesSpent(): UsesSpent {
+    const read = this.#readMark(USES_SPENT_REGION, usesSpent);
+    if (read === "rotten") return { spentByCredential: new Map(), all: true };
+    const spentByCredential = new Map(read?.counts.map(({ credential, spent }) => [credential, spent]));
+    return { spentByCredential, all: read?.all ?? false };
   }
 
-  writeUsesSpent(spentByCredential: ReadonlyMap<string, number>): void {
+  writeUsesSpent({ spentByCredential, all }: UsesSpent): void {
     const counts = [...spentByCredential].map(([credential, spent]) => ({ credential, spent }));
-    this.#flash.write("uses-spent", usesSpent.encode({ counts }));
+    this.#flash.write(USES_SPENT_REGION, usesSpent.encode({ counts, ...(all ? { all } : {}) }));
   }
 
-  readThrottle<Value>(codec: CborMessage<Value>): Value | undefined {
-    return this.#read("throttle", codec);
+  readThrottle<Value>(codec: CborMessage<Value>): Value | "rotten" | undefined {
+    return this.#readMark(THROTTLE_REGION, codec);
   }
 
   writeThrottle<Value>(codec: CborMessage<Value>, state: Value): void {
-    this.#flash.write("throttle", codec.encode(state));
+    this.#flash.write(THROTTLE_REGION, codec.encode(state));
   }
 
-  #activeBank(): "bank-a" | "bank-b" | undefined {
-    const word = this.#flash.read("active-bank")?.[0];
-    return word === undefined ? undefined : word === 1 ? "bank-a" : "bank-b";
+  /** What the word says; where it has rotted, the bank with the newest policy, which is the active one or was just to become it. */
+  #activeBank(): Bank | undefined {
+    const word = this.#flash.read(ACTIVE_REGION);
+    if (word !== "rotten") return word === undefined ? undefined : word[0] === 1 ? "bank-a" : "bank-b";
+    const [a, b] = [this.#readBank("bank-a", false), this.#readBank("bank-b", false)];
+    if (a === undefined || b === undefined) return a === undefined ? b && "bank-b" : "bank-a";
+    return comparePolicyOrder(a, b) > 0 ? "bank-a" : "bank-b";
   }
 
-  #readBank(bank: "bank-a" | "bank-b", stale: boolean): HeldPolicy | undefined {
-    const bytes = this.#flash.read(bank);
-    const read = bytes === undefined ? undefined : bankRecord.decode(bytes, flashLimits);
-    if (read === undefined || !read.ok || !equalBytes(policyRoot(read.value.bundle), read.value.root)) return undefined;
-    const policy = decodePolicy(read.value.bundle);
+  #writeActive(bank: Bank): void {
+    this.#flash.write(ACTIVE_REGION, Uint8Array.of(bank === "bank-a" ? 1 : 2));
+  }
+
+  #readBank(bank: Bank, stale: boolean): HeldPolicy | undefined {
+    const read = readRecord(this.#flash, bank, bankRecord);
+    if (read === undefined || read === "rotten" || !equalBytes(policyRoot(read.bundle), read.root)) return undefined;
+    const policy = decodePolicy(read.bundle);
     if (!policy.ok) return undefined;
-    const { epoch, version, root } = read.value;
+    const { epoch, version, root } = read;
     return { epoch, version, root, policy: policy.value, stale };
   }
 
@@ -166,16 +272,38 @@ export class LockStore {
     return this.#flash.regions().filter((region) => region.startsWith(STAGED_PAGE_PREFIX));
   }
 
-  #read<Value>(region: string, codec: CborMessage<Value>): Value | undefined {
-    const bytes = this.#flash.read(region);
-    if (bytes === undefined) return undefined;
-    const read = codec.decode(bytes, flashLimits);
-    // These regions are written by this file alone, each in one write.
-    assert(read.ok, `the region ${region} reads back`);
-    return read.value;
+  /** One that is not there, beside a page of which nobody knows whose it is, may have been on that page. */
+  #readMark<Value>(region: string, codec: CborMessage<Value>): Value | "rotten" | undefined {
+    const read = readRecord(this.#flash, region, codec);
+    return read === undefined && this.#flash.unnamedPages > 0 ? "rotten" : read;
   }
 }
 
-/** Flash holds more than a message may: a bank is as large as a bundle. */
-const flashLimits = { bytesMax: REGION_LIMIT_BYTES, depthMax: 8 };
+type Bank = "bank-a" | "bank-b";
+
+function faultOfRegion(region: string): FaultCode | undefined {
+  const prefix = region.replace(/-?[0-9]+$/, "");
+  return faultByRegion.get(prefix);
+}
+
+const ACTIVE_REGION = "active-bank";
+const USED_SLOTS_REGION = "used-slots";
+const USES_SPENT_REGION = "uses-spent";
+const THROTTLE_REGION = "throttle";
 const STAGED_PAGE_PREFIX = "staged-page-";
+/** By the region's name without its number. */
+const faultByRegion: ReadonlyMap<string, FaultCode> = new Map([
+  ["bank-a", "policy-rotten"],
+  ["bank-b", "policy-rotten"],
+  [ACTIVE_REGION, "policy-rotten"],
+  ["audit-page", "log-rotten"],
+  ["audit-released", "release-rotten"],
+  [USED_SLOTS_REGION, "used-codes-rotten"],
+  [USES_SPENT_REGION, "uses-rotten"],
+  [THROTTLE_REGION, "throttle-rotten"],
+  ["powered-time", "powered-time-rotten"],
+  ["clock", "clock-rotten"],
+  [BOOT_REGION, "boot-count-rotten"],
+  ["staging", "staging-rotten"],
+  ["staged-page", "staging-rotten"],
+]);

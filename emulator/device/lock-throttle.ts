@@ -9,7 +9,13 @@ import { bytesToHex, concatBytes, u32Bytes } from "../../protocol/base/bytes.ts"
 import { cborArray, cborRecord, cborText, cborUint, field } from "../../protocol/base/cbor-record.ts";
 import type { UnixSeconds } from "../../protocol/base/units.ts";
 import { sha256 } from "../../protocol/crypto.ts";
-import { admitTry, freshThrottle, knownWrongMax, refundTry } from "../../protocol/doorcode/guessing.ts";
+import {
+  admitTry,
+  freshThrottle,
+  knownWrongMax,
+  refundTry,
+  type ThrottleState,
+} from "../../protocol/doorcode/guessing.ts";
 import type { LockStore } from "./lock-store.ts";
 
 export interface ThrottleTime {
@@ -28,7 +34,13 @@ export class KeypadThrottle {
 
   /** Powered seconds that the count cannot be before: up to them tries were refilled. 0 before the first try. */
   get countedSeconds(): number {
-    return this.#store.readThrottle(throttleState)?.refilledAt ?? 0;
+    return this.#kept()?.refilledAt ?? 0;
+  }
+
+  /** When what flash kept of the tries has rotted there is none left until the first refill (SPEC L15). To be called at boot. */
+  settle(poweredSeconds: number): void {
+    if (this.#store.readThrottle(throttleState) !== "rotten") return;
+    this.#store.writeThrottle(throttleState, emptyThrottle(poweredSeconds));
   }
 
   /**
@@ -37,7 +49,8 @@ export class KeypadThrottle {
    */
   admit(policy: LockPolicy, tag: number, time: ThrottleTime, dailyKeys: readonly DailyKey[] = []): boolean {
     const rules = policy.keypad;
-    const before = this.#store.readThrottle(throttleState) ?? freshThrottle(rules, time.poweredSeconds);
+    this.settle(time.poweredSeconds);
+    const before = this.#kept() ?? freshThrottle(rules, time.poweredSeconds);
     // Powered time that was not yet written when power went is missing from the count; it never goes back here.
     const poweredSeconds = Math.max(time.poweredSeconds, before.refilledAt);
     const context = contextOf(policy, dailyKeys, time.unixSeconds);
@@ -48,9 +61,25 @@ export class KeypadThrottle {
 
   /** Gives back the try of an entry that was recognised. */
   refund(policy: LockPolicy, tag: number): void {
-    const state = this.#store.readThrottle(throttleState);
+    const state = this.#kept();
     if (state !== undefined) this.#store.writeThrottle(throttleState, refundTry(state, policy.keypad, tag));
   }
+
+  #kept(): ThrottleState | undefined {
+    const kept = this.#store.readThrottle(throttleState);
+    return kept === "rotten" ? undefined : kept;
+  }
+}
+
+function emptyThrottle(poweredSeconds: number): ThrottleState {
+  return {
+    tries: 0,
+    refilledAt: poweredSeconds,
+    wrongInARow: 0,
+    pausedUntil: poweredSeconds,
+    knownWrong: [],
+    context: "",
+  };
 }
 
 /** What was wrong yesterday, under another policy or before the door's daily keys were renewed may be right now. */

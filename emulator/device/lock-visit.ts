@@ -13,7 +13,7 @@ import type { LockFirmware, LockOutcome } from "./lock.ts";
 export type VisitEnd = "finished" | SessionEnd;
 
 /** What the other end came for; unknown until its first message. */
-export type VisitPurpose = "sync" | "access" | "unknown";
+export type VisitPurpose = "sync" | "access" | "pairing" | "unknown";
 
 /** An app key that was judged in this visit. */
 export interface AppOutcome {
@@ -38,7 +38,7 @@ export class LockVisit {
     this.#nonce = random(16);
     this.#session = new Session({
       role: "lock",
-      staticPrivateKey: firmware.hardware.staticPrivateKey,
+      staticPrivateKey: firmware.staticPrivateKey,
       ephemeralPrivateKey: random(32),
       prologue: pairingId,
       nowMs: now,

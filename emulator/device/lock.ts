@@ -19,21 +19,34 @@ import { type IndexedPolicy, indexPolicy } from "../../protocol/access/policy-in
 import type { DenialReason, WarningCode } from "../../protocol/access/reasons.ts";
 import { u32Bytes } from "../../protocol/base/bytes.ts";
 import { assert } from "../../protocol/base/result.ts";
-import { type DeviceId, type MonotonicMs, monotonicMs, type UnixMs, unixSeconds } from "../../protocol/base/units.ts";
-import { keptUsedSlots } from "../../protocol/doorcode/daily-code.ts";
+import {
+  type DeviceId,
+  type MonotonicMs,
+  monotonicMs,
+  type UnixMs,
+  type UnixSeconds,
+  unixSeconds,
+} from "../../protocol/base/units.ts";
 import type { DeviceModel } from "../../protocol/firmware/models.ts";
-import { derivePairingKeys, type PairingKeys } from "../../protocol/sync/authority.ts";
+import { derivePairingKeys } from "../../protocol/sync/authority.ts";
+import { acceptKeyset } from "../../protocol/sync/keyset.ts";
 import type { LockAction, LockFacts, LockPairing, LockSync } from "../../protocol/sync/lock-sync.ts";
+import type { LockPairingRecord } from "../../protocol/sync/pairing.ts";
 import { encodeAdvertisement, logHeadBitsOf, versionBitsOf } from "../../protocol/wire/advertisement.ts";
+import { faultNumberByCode } from "../../protocol/wire/audit-entry.ts";
+import type { SignedBlob } from "../../protocol/wire/signed-objects.ts";
 import { type AuditFacts, AuditLog } from "./audit-log.ts";
 import { BATTERY_LOW_PERCENT, type Battery, type BatteryReading } from "./battery.ts";
 import type { Deadbolt } from "./deadbolt.ts";
-import type { Flash } from "./flash.ts";
+import { ERASE_CYCLES_LIMIT, type Flash } from "./flash.ts";
 import type { Keycard } from "./keycard.ts";
 import { Keypad, type KeypadIndicator, type KeypadKey } from "./keypad.ts";
 import { LockClock } from "./lock-clock.ts";
-import { type HeldPolicy, LockStore, type PairingRecord } from "./lock-store.ts";
+import { LockIdentity, type LossCode } from "./lock-identity.ts";
+import { BANK_LIMIT_BYTES, type FlashFault, type HeldPolicy, LockStore } from "./lock-store.ts";
 import { KeypadThrottle } from "./lock-throttle.ts";
+import { PoweredTime } from "./powered-time.ts";
+import { UsedMarks } from "./used-marks.ts";
 
 export interface LockHardware {
   readonly device: DeviceId;
@@ -47,8 +60,15 @@ export interface LockHardware {
   readonly battery: Battery | undefined;
   /** Absent on a lock without a second bolt. */
   readonly deadbolt?: Deadbolt;
-  /** X25519, made at the factory; a factory reset would make a new one. */
-  readonly staticPrivateKey: Uint8Array;
+  /** The X25519 private key that it was made with. */
+  readonly factoryKey: Uint8Array;
+  /** What is on the card in its box (SPEC Z6): a secret of 16 bytes, and the root's fingerprint where one was known. Absent: none was made. */
+  readonly setup?: LockSetup;
+}
+
+export interface LockSetup {
+  readonly secret: Uint8Array;
+  readonly rootFingerprint?: Uint8Array;
 }
 
 /** What came of one attempt, as the lock itself sees it. */
@@ -69,13 +89,15 @@ export class LockFirmware {
   readonly bootCount: number;
   readonly #store: LockStore;
   readonly #flash: Flash;
-  readonly #clock: LockClock;
+  readonly #identity: LockIdentity;
   readonly #keypad = new Keypad();
   readonly #throttle: KeypadThrottle;
+  #clock: LockClock;
+  #powered: PoweredTime;
   #paired: Paired | undefined;
   #held: (HeldPolicy & { readonly indexed: IndexedPolicy }) | undefined;
-  #usedSlots: ReadonlySet<string>;
-  #usesSpent: ReadonlyMap<string, number>;
+  #marks: UsedMarks;
+  #isWearTold = false;
   #boltOpenUntil: MonotonicMs | undefined;
   /** The bolt was turned by hand, and will be again: the motor has no part in it. */
   #turnedByKey = false;
@@ -85,40 +107,97 @@ export class LockFirmware {
   constructor(hardware: LockHardware, flash: Flash, now: MonotonicMs) {
     this.hardware = hardware;
     this.#flash = flash;
+    // Before anything else is read: a wipe that lost its power is finished first.
+    this.#identity = new LockIdentity(flash, hardware.factoryKey);
     this.#store = new LockStore(flash);
+    const faults = this.#store.findRot();
     this.bootCount = this.#store.countBoot();
-    this.#clock = new LockClock(flash, hardware.driftPpm, now);
-    this.#throttle = new KeypadThrottle(this.#store);
-    this.#usedSlots = this.#store.readUsedSlots();
-    this.#usesSpent = this.#store.readUsesSpent();
-    this.#idleSince = now;
     this.#loadPolicy();
+    this.#clock = new LockClock(flash, hardware.driftPpm, now, this.#held?.policy.issuedAt);
+    this.#throttle = new KeypadThrottle(this.#store);
+    this.#powered = new PoweredTime(flash, this.#clock.counter(now), this.#throttle.countedSeconds);
+    this.#marks = new UsedMarks(this.#store);
+    this.#idleSince = now;
     const record = this.#store.readPairing();
-    if (record !== undefined) this.#usePairing(record, now);
+    if (record !== undefined) this.#usePairing(record, faults, now);
+    this.#settleRot(now);
   }
 
   /** What the bench does to a new lock: gives it its authority and its door's daily keys, and sets its clock to `time`. */
-  pair(record: PairingRecord, time: UnixMs, now: MonotonicMs): void {
-    assert(this.#paired === undefined, "a paired lock must be reset before it is paired again");
-    this.#store.writePairing(record);
+  pair(
+    { pairingId, root, keyset: offered, dailyKeys, firstSequence = 1 }: BenchGrant,
+    time: UnixMs,
+    now: MonotonicMs,
+  ): void {
+    const keyset = acceptKeyset(root, undefined, offered, this.#clock.state.floor);
+    assert(keyset.ok, "the bench brings a keyset that its root signed");
+    const keys = derivePairingKeys(this.staticPrivateKey, keyset.value.keyset.static, pairingId);
+    assert(keys !== undefined, "the authority's static key is no point of low order");
+    this.keepPairing({ pairingId, root, keyset: keyset.value, keys, dailyKeys }, firstSequence, now);
     this.#clock.set(time, now);
-    this.#usePairing(record, now);
+  }
+
+  /**
+   * Somebody opened the lock from inside and held its reset button: it forgets its authority, its policy, its log and its time, and has
+   * another key from here on. `staticPrivateKey` is 32 fresh random bytes. SPEC Z10.
+   */
+  factoryReset(staticPrivateKey: Uint8Array, now: MonotonicMs): void {
+    const firstSequence = this.#paired?.log.next ?? this.#identity.firstSequence;
+    this.#paired = undefined;
+    this.#held = undefined;
+    this.#identity.reset(staticPrivateKey, firstSequence);
+    this.#clock = new LockClock(this.#flash, this.hardware.driftPpm, now);
+    this.#powered = new PoweredTime(this.#flash, this.#clock.counter(now), this.#throttle.countedSeconds);
+    this.#marks = new UsedMarks(this.#store);
+  }
+
+  /** By what an unpaired lock judges dates: the highest time that was ever signed for it. */
+  get judgedAt(): UnixSeconds {
+    return this.#clock.state.floor;
+  }
+
+  /** X25519; the one that the lock was made with until a factory reset made another. */
+  get staticPrivateKey(): Uint8Array {
+    return this.#identity.staticPrivateKey;
+  }
+
+  /** A pairing came to its commit: from here on the lock knows its authority. */
+  keepPairing(record: LockPairingRecord, firstSequence: number, now: MonotonicMs): void {
+    assert(this.#paired === undefined, "a paired lock must be reset before it is paired again");
+    this.#identity.beginLog(firstSequence);
+    this.#store.writePairing(record);
+    this.#usePairing(record, [], now);
+  }
+
+  /** It forgot its authority in service: only its setup code gives it one again, and no bench. */
+  get wasWiped(): boolean {
+    return !this.paired && this.#identity.isMarked;
   }
 
   get paired(): boolean {
     return this.#paired !== undefined;
   }
 
+  /** Why it is not paired any more, when rot took its pairing (SPEC L17); the log of the next pairing begins with it. */
+  get lostPairing(): LossCode | undefined {
+    return this.#identity.lost;
+  }
+
   /** One key of the keypad. Gives an outcome for each entry that ended by it; usually none. */
   press(key: KeypadKey, now: MonotonicMs): readonly LockOutcome[] {
-    const { digitTimeoutMs, checkMarkKey } = this.hardware.model;
+    const { digitTimeoutMs, checkMarkKey, keypadWake } = this.hardware.model;
     if (digitTimeoutMs === undefined) return [];
     const endsAfter = checkMarkKey ? undefined : (this.#held?.policy.keypad.dailyDigits ?? DIGITS_WITHOUT_POLICY);
-    const settings = { digitTimeoutMs, endsAfter };
+    const settings = { digitTimeoutMs, endsAfter, keypadWake };
     return this.#keypad.press(key, settings, now).map((event) => {
       if (event.kind === "entry") return this.#enter(event.digits, event.times, now);
       return event.kind === "timeout" ? this.#timeOut(now) : unusableEntry;
     });
+  }
+
+  /** Whether the keypad is dark and the next key only wakes it (SPEC K5). */
+  isKeypadAsleep(now: MonotonicMs): boolean {
+    return this.#keypad.isAsleep(this.hardware.model, now);
   }
 
   /** A phone's app key or a token held against the lock. Codes come by `press` alone, keycards by `readCard`. */
@@ -134,7 +213,7 @@ export class LockFirmware {
     const authentic =
       paired === undefined ||
       held === undefined ||
-      isCardAuthentic(held.indexed, paired.keys.codeHash, { number, challenge, proof });
+      isCardAuthentic(held.indexed, paired.record.keys.codeHash, { number, challenge, proof });
     return this.#judge({ kind: "token", tokenKind: "keycard", value: number, authentic }, false, now);
   }
 
@@ -156,6 +235,8 @@ export class LockFirmware {
     this.#idleSince = now;
     if (this.#boltOpenUntil !== undefined && now >= this.#boltOpenUntil) this.lock();
     this.#clock.keepMarks(now);
+    this.#powered.keep(this.#clock.counter(now));
+    this.#tellWear(now);
     return this.#keypad.wake(now).map(() => this.#timeOut(now));
   }
 
@@ -203,7 +284,7 @@ export class LockFirmware {
 
   /** For `LockSync`; undefined before pairing. */
   get pairing(): LockPairing | undefined {
-    return this.#paired?.forSync;
+    return this.#paired?.record;
   }
 
   facts(now: MonotonicMs): LockFacts {
@@ -218,6 +299,7 @@ export class LockFirmware {
       bootCount: this.bootCount,
       uptimeSeconds: Math.floor(this.#clock.uptimeMs(now) / 1000),
       policy: { epoch, version, root },
+      ...(this.#held === undefined ? {} : { heldPolicy: this.#held.policy }),
       ...(staged === undefined ? {} : { staged }),
       log: {
         first: paired.log.first,
@@ -225,7 +307,7 @@ export class LockFirmware {
         headBefore: paired.log.headBefore,
         chainHead: paired.log.head,
       },
-      clock: { ...this.#clock.read(now), floor: this.#clock.signedFloor },
+      clock: { state: this.#clock.state, now: this.#clock.counter(now) },
       battery: wholeBattery(this.battery),
     };
   }
@@ -236,19 +318,25 @@ export class LockFirmware {
     assert(paired !== undefined, "only a paired lock is synced");
     switch (action.kind) {
       case "set-clock":
-        if (action.written) this.#setClock(action.newUnixMs, action.oldUnixMs, now);
-        return this.#noteSignedTime(action.newUnixMs);
+        return this.#setClock(action, now);
+      case "keep-keyset": {
+        const record = { ...paired.record, keyset: action.keyset };
+        this.#store.writePairing(record);
+        this.#paired = { ...paired, record };
+        return sync.keysetKept();
+      }
       case "begin-staging":
         return this.#store.beginStaging(action.manifestHash);
       case "stage":
         return this.#store.stage(action.offset, action.bytes);
       case "commit": {
+        if (action.bundle.length > BANK_LIMIT_BYTES) return sync.commitFailed();
         this.#commit(action, now);
-        return sync.commitDone({ epoch: action.epoch, version: action.version, root: action.root });
+        return sync.commitDone(action);
       }
       case "read-log": {
         const { log } = paired;
-        const from = Math.max(action.from, log.oldest);
+        const from = log.readableFrom(action.from);
         return sync.logRead(from, log.read(from, action.limitEntries), log.next);
       }
       case "free-log":
@@ -275,13 +363,41 @@ export class LockFirmware {
     return bytes.value;
   }
 
-  #usePairing(record: PairingRecord, now: MonotonicMs): void {
-    const keys = derivePairingKeys(this.hardware.staticPrivateKey, record.static, record.pairingId);
-    assert(keys !== undefined, "the authority's static key is no point of low order");
-    const log = new AuditLog(this.#flash, record.pairingId, this.bootCount);
-    const { pairingId, dailyKeys, ...authority } = record;
-    this.#paired = { keys, dailyKeys, log, forSync: { pairingId, authority, reportKey: keys.report } };
+  #usePairing(record: LockPairingRecord, faults: readonly FlashFault[], now: MonotonicMs): void {
+    const { pairingId, keys } = record;
+    const chain = { pairingId, key: keys.chain, firstSequence: this.#identity.firstSequence };
+    this.#paired = { record, log: new AuditLog(this.#flash, chain, this.bootCount) };
     this.#log({ kind: "boot" }, now);
+    for (const fault of faults) this.#logFault(fault, now);
+    const { lost } = this.#identity;
+    if (lost !== undefined) this.#logFault({ code: lost, count: 1 }, now);
+    this.#identity.lossTold();
+    this.#paired.log.tellLosses(this.#logTime(now));
+  }
+
+  /** What has rotted stands in the log now, if there is one: from here on flash says what the lock makes of it. SPEC L11-L18. */
+  #settleRot(now: MonotonicMs): void {
+    this.#throttle.settle(this.#powered.seconds(this.#clock.counter(now)));
+    this.#marks.settle();
+    this.#settleUses();
+    this.#clock.keepMarks(now);
+    this.#store.settleRot();
+  }
+
+  #settleUses(): void {
+    if (this.#held?.stale === false) this.#marks.policyHeld(this.#held.policy);
+  }
+
+  /** SPEC L19: once in each boot. */
+  #tellWear(now: MonotonicMs): void {
+    const count = this.#flash.mostErased;
+    if (this.#isWearTold || count < ERASE_CYCLES_LIMIT) return;
+    this.#logFault({ code: "flash-worn", count }, now);
+  }
+
+  #logFault({ code, count }: FlashFault, now: MonotonicMs): void {
+    if (code === "flash-worn") this.#isWearTold = true;
+    this.#log({ kind: "fault", before: faultNumberByCode[code], after: count }, now);
   }
 
   #loadPolicy(): void {
@@ -294,13 +410,13 @@ export class LockFirmware {
     const policy = this.#held?.policy;
     if (paired === undefined || policy === undefined) return this.#judge({ kind: "code", digits }, false, now);
     // SPEC C8: the try is counted and persisted before anything is compared, so that pulling the battery gives none back.
-    const tag = entryTag(paired.keys.entryTag, digits);
+    const tag = entryTag(paired.record.keys.entryTag, digits);
     const { quality, unixMs } = this.#clock.read(now);
     const time = {
-      poweredSeconds: this.#clock.poweredSeconds(now),
+      poweredSeconds: this.#powered.seconds(this.#clock.counter(now)),
       unixSeconds: quality === "set" && unixMs !== undefined ? unixSeconds(unixMs / 1000) : undefined,
     };
-    const admitted = this.#throttle.admit(policy, tag, time, paired.dailyKeys);
+    const admitted = this.#throttle.admit(policy, tag, time, paired.record.dailyKeys);
     const outcome = this.#judge({ kind: "code", digits, digitTimesMs: times }, !admitted, now);
     if (admitted && outcome.recognised) this.#throttle.refund(policy, tag);
     return outcome;
@@ -317,15 +433,14 @@ export class LockFirmware {
     if (paired === undefined) return unusableEntry;
     const held = this.#held;
     if (held === undefined) return this.#denyWithoutPolicy(attempt, paired, now);
-    const { unixMs } = this.#clock.read(now);
     const decision = decide(
       held.indexed,
       this.#state(paired, keypadLockedOut, now),
       attempt,
-      unixSeconds((unixMs ?? 0) / 1000),
+      this.#clock.forDecision(now).now,
     );
     // SPEC L1: what the decision uses up, then the log entry, then the bolt. Each write may be the last one.
-    this.#persistMarks(decision);
+    this.#marks.keep(decision.marks);
     const sequence = this.#log(decisionFacts(decision), now);
     if (decision.granted) this.#openBolt(now);
     return decisionOutcome(decision, sequence);
@@ -335,39 +450,23 @@ export class LockFirmware {
   #denyWithoutPolicy(attempt: Attempt, paired: Paired, now: MonotonicMs): LockOutcome {
     const reason = "CREDENTIAL_UNKNOWN";
     const tagged =
-      attempt.kind === "code" ? { entryTag: u32Bytes(entryTag(paired.keys.entryTag, attempt.digits)) } : {};
+      attempt.kind === "code" ? { entryTag: u32Bytes(entryTag(paired.record.keys.entryTag, attempt.digits)) } : {};
     const sequence = this.#log({ kind: "access-denied", reason, failedChecks: [reason], ...tagged }, now);
     return { ...unusableEntry, reason, failedChecks: [reason], ...named(sequence) };
   }
 
   #state(paired: Paired, keypadLockedOut: boolean, now: MonotonicMs): LockState {
     return {
-      clock: {
-        quality: this.#clock.read(now).quality,
-        highWater: this.#clock.highWater,
-        poweredSecondsUnset: this.#clock.poweredSecondsUnset(now),
-      },
-      codeKey: paired.keys.codeHash,
-      entryTagKey: paired.keys.entryTag,
-      dailyKeys: paired.dailyKeys,
-      usedSlots: this.#usedSlots,
-      usesSpent: this.#usesSpent,
+      clock: this.#clock.forDecision(now).clock,
+      codeKey: paired.record.keys.codeHash,
+      entryTagKey: paired.record.keys.entryTag,
+      dailyKeys: paired.record.dailyKeys,
+      usedSlots: this.#marks.usedSlots,
+      usesSpent: this.#marks.usesSpent,
       keypadLockedOut,
       battery: batteryState(this.battery),
       ...(this.hardware.deadbolt === undefined ? {} : { deadboltExtended: this.hardware.deadbolt.extended }),
     };
-  }
-
-  #persistMarks(decision: Decision): void {
-    for (const mark of decision.marks) {
-      if (mark.kind === "daily-code-used") {
-        this.#usedSlots = new Set([...this.#usedSlots, mark.name]);
-        this.#store.writeUsedSlots(this.#usedSlots);
-      } else {
-        this.#usesSpent = new Map([...this.#usesSpent, [mark.credentialId, mark.spent]]);
-        this.#store.writeUsesSpent(this.#usesSpent);
-      }
-    }
   }
 
   #openBolt(now: MonotonicMs): void {
@@ -379,29 +478,29 @@ export class LockFirmware {
     return monotonicMs(now + (this.hardware.model.relockSeconds ?? SECONDS_UNTIL_TOUCHED) * 1000);
   }
 
-  #setClock(time: UnixMs, before: UnixMs | undefined, now: MonotonicMs): void {
-    this.#clock.set(time, now);
-    this.#log({ kind: "clock-set", ...(before === undefined ? {} : { before }), after: time }, now);
+  #setClock(action: Extract<LockAction, { kind: "set-clock" }>, now: MonotonicMs): void {
+    const { clock, oldUnixMs: before, newUnixMs: after, written, signedBy } = action;
+    this.#clock.put(clock, now);
+    if (written) this.#log({ kind: "clock-set", ...(before === undefined ? {} : { before }), after }, now);
+    // A delegate may tell a time that has not come; what it says uses no code's day up.
+    if (signedBy === "authority") this.#dropPastSlots(after);
   }
 
-  /** SPEC Y8 and C4: the floor rises, and marks of single-use codes go whose civil day a signed time has passed. */
-  #noteSignedTime(time: UnixMs): void {
-    this.#clock.noteSigned(time);
+  /** SPEC C4: marks of single-use codes go whose civil day a signed time has passed. */
+  #dropPastSlots(time: UnixMs): void {
     const zone = this.#held?.policy.zone;
     const seconds = unixSeconds(time / 1000);
     const offset = zone === undefined ? undefined : offsetAt(zone, seconds);
     // Where the zone is not known nothing says which day is over.
     if (offset === undefined) return;
-    const kept = keptUsedSlots(this.#usedSlots, civilDay(civilSeconds(seconds, offset)));
-    if (kept.size === this.#usedSlots.size) return;
-    this.#usedSlots = kept;
-    this.#store.writeUsedSlots(kept);
+    this.#marks.signedDay(civilDay(civilSeconds(seconds, offset)), this.#paired?.record.dailyKeys ?? []);
   }
 
   #commit(next: Extract<LockAction, { kind: "commit" }>, now: MonotonicMs): void {
     const before = this.policy.version;
     this.#store.commitPolicy(next);
     this.#loadPolicy();
+    this.#settleUses();
     this.#log({ kind: "policy-committed", before, after: next.version }, now);
   }
 
@@ -416,17 +515,25 @@ export class LockFirmware {
   }
 
   #log(facts: Omit<AuditFacts, "clock" | "unixSeconds">, now: MonotonicMs): number | undefined {
+    return this.#paired?.log.append({ ...this.#logTime(now), ...facts });
+  }
+
+  #logTime(now: MonotonicMs): Pick<AuditFacts, "clock" | "unixSeconds"> {
     const { quality, unixMs } = this.#clock.read(now);
-    const at = unixMs === undefined ? {} : { unixSeconds: unixSeconds(unixMs / 1000) };
-    return this.#paired?.log.append({ clock: quality, ...at, ...facts });
+    return { clock: quality, ...(unixMs === undefined ? {} : { unixSeconds: unixSeconds(unixMs / 1000) }) };
   }
 }
 
 interface Paired {
-  readonly keys: PairingKeys;
-  readonly dailyKeys: PairingRecord["dailyKeys"];
+  readonly record: LockPairingRecord;
   readonly log: AuditLog;
-  readonly forSync: LockPairing;
+}
+
+/** What the bench gives a lock in its hand: a pairing without the air. The keys follow from it and the lock's own. */
+export interface BenchGrant extends Pick<LockPairingRecord, "pairingId" | "root" | "dailyKeys"> {
+  readonly keyset: SignedBlob;
+  /** Where its log begins to number; absent: 1. */
+  readonly firstSequence?: number;
 }
 
 type FreeOutcome = Parameters<LockSync["logFreed"]>[0];

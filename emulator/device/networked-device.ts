@@ -7,6 +7,7 @@
  * (the reason, row 89) stands in the journal's truth for the world to compare, and in no event.
  */
 import type { Attempt, DailyKey, LockState } from "../../protocol/access/attempt.ts";
+import { civilDay, civilSeconds, offsetAt } from "../../protocol/access/calendar.ts";
 import type { CredentialKind } from "../../protocol/access/credential-kind.ts";
 import { type Decision, decide } from "../../protocol/access/decide.ts";
 import { entryTag } from "../../protocol/access/lookup.ts";
@@ -18,6 +19,7 @@ import { type MonotonicMs, monotonicMs, type UnixMs, unixSeconds } from "../../p
 import type { DeviceModel } from "../../protocol/firmware/models.ts";
 import { judgeFirmware, reportsReason } from "../../protocol/firmware/version.ts";
 import { type DeliveryFault, verifyDelivery } from "../../protocol/sync/delivered-policy.ts";
+import { faultNumberByCode } from "../../protocol/wire/audit-entry.ts";
 import type { UnlockCommandMessage, UnlockReason, UnlockResult } from "../../protocol/wire/messages/command.ts";
 import type { DeviceDesired } from "../../protocol/wire/messages/desired.ts";
 import type { BootFields } from "../../protocol/wire/messages/fields.ts";
@@ -26,10 +28,11 @@ import type { EventJournal, SentEvent } from "./event-journal.ts";
 import type { Flash } from "./flash.ts";
 import { Keypad, type KeypadKey } from "./keypad.ts";
 import { type LockOutcome, unusableEntry } from "./lock.ts";
-import { LockStore } from "./lock-store.ts";
+import { type FlashFault, LockStore } from "./lock-store.ts";
 import { KeypadThrottle } from "./lock-throttle.ts";
 import { type UnlockEnrolment, UnlockGuard } from "./networked-unlock.ts";
 import { PoweredTime } from "./powered-time.ts";
+import { UsedMarks } from "./used-marks.ts";
 
 export interface NetworkedHardware {
   readonly model: DeviceModel;
@@ -89,6 +92,7 @@ export class NetworkedDevice {
   readonly #keypad = new Keypad();
   readonly #throttle: KeypadThrottle;
   readonly #powered: PoweredTime;
+  readonly #marks: UsedMarks;
   readonly #bootedAt: MonotonicMs;
   readonly #bootId: Uint8Array;
   #enrolment: Enrolment | undefined;
@@ -109,10 +113,13 @@ export class NetworkedDevice {
     this.#codeKey = hardware.codeKey;
     this.#bootId = memory.bootId;
     this.#store = new LockStore(memory.flash);
+    const faults = this.#store.findRot();
     this.#throttle = new KeypadThrottle(this.#store);
     this.#powered = new PoweredTime(memory.flash, time.monotonicMs, this.#throttle.countedSeconds);
     this.#bootedAt = time.monotonicMs;
+    this.#marks = new UsedMarks(this.#store);
     this.#write({ kind: "boot" }, time);
+    this.#settleRot(faults, time);
   }
 
   /** Takes what enrolment gave. A policy that was delivered in an earlier boot decides from here on: its codes need the key of enrolment. */
@@ -121,6 +128,7 @@ export class NetworkedDevice {
     const { unlock, policy } = enrolment;
     const kept = policy === undefined ? undefined : this.#store.readPolicy();
     if (policy !== undefined && kept !== undefined) this.#decideBy(kept, policy);
+    if (kept?.stale === false) this.#marks.policyHeld(kept.policy);
     const boot = { id: this.#bootId, count: this.journal.boot };
     this.#unlockGuard = unlock === undefined ? undefined : new UnlockGuard(unlock, boot);
   }
@@ -165,6 +173,7 @@ export class NetworkedDevice {
     if (!verified.ok) return verified;
     this.#store.commitPolicy(verified.value);
     this.#decideBy(verified.value, enrolled);
+    this.#marks.policyHeld(verified.value.policy);
     return ok(this.#holds);
   }
 
@@ -189,13 +198,18 @@ export class NetworkedDevice {
   }
 
   press(key: KeypadKey, time: DeviceTime): readonly LockOutcome[] {
-    const { digitTimeoutMs, checkMarkKey } = this.hardware.model;
+    const { digitTimeoutMs, checkMarkKey, keypadWake } = this.hardware.model;
     if (digitTimeoutMs === undefined) return [];
     const endsAfter = checkMarkKey ? undefined : this.#policy.policy.keypad.dailyDigits;
-    return this.#keypad.press(key, { digitTimeoutMs, endsAfter }, time.monotonicMs).map((event) => {
+    return this.#keypad.press(key, { digitTimeoutMs, endsAfter, keypadWake }, time.monotonicMs).map((event) => {
       if (event.kind === "entry") return this.#enter(event.digits, event.times, time);
       return event.kind === "timeout" ? this.#timeOut(time) : unusableEntry;
     });
+  }
+
+  /** Whether the keypad is dark and the next key only wakes it (SPEC K5). */
+  isKeypadAsleep(now: MonotonicMs): boolean {
+    return this.#keypad.isAsleep(this.hardware.model, now);
   }
 
   present(attempt: Exclude<Attempt, { kind: "code" }>, time: DeviceTime): LockOutcome {
@@ -270,8 +284,9 @@ export class NetworkedDevice {
   }
 
   #judge(attempt: Attempt, presented: CredentialKind, keypadLockedOut: boolean, time: DeviceTime): LockOutcome {
+    this.#settleSlots(time);
     const decision = decide(this.#policy, this.#state(keypadLockedOut, time), attempt, unixSeconds(time.unixMs / 1000));
-    this.#persistMarks(decision);
+    this.#marks.keep(decision.marks);
     const { granted, primaryReason, failedChecks, warnings } = decision;
     const facts = this.#decisionFacts(decision, presented);
     const sequence = granted
@@ -296,21 +311,31 @@ export class NetworkedDevice {
       codeKey,
       entryTagKey: this.#enrolment?.entryTagKey ?? codeKey,
       dailyKeys: this.#enrolment?.dailyKeys ?? [],
-      usedSlots: this.#store.readUsedSlots(),
-      usesSpent: this.#store.readUsesSpent(),
+      usedSlots: this.#marks.usedSlots,
+      usesSpent: this.#marks.usesSpent,
       keypadLockedOut,
       battery: "wired",
     };
   }
 
-  #persistMarks(decision: Decision): void {
-    for (const mark of decision.marks) {
-      if (mark.kind === "daily-code-used") {
-        this.#store.writeUsedSlots(new Set([...this.#store.readUsedSlots(), mark.name]));
-      } else {
-        this.#store.writeUsesSpent(new Map([...this.#store.readUsesSpent(), [mark.credentialId, mark.spent]]));
-      }
+  /** What has rotted is told, and from here on flash says what the device makes of it (SPEC L11-L18). */
+  #settleRot(faults: readonly FlashFault[], time: DeviceTime): void {
+    for (const { code, count } of faults) {
+      this.#write({ kind: "fault", facts: { before: faultNumberByCode[code], after: count } }, time);
     }
+    this.#throttle.settle(this.#powered.seconds(time.monotonicMs));
+    this.#marks.settle();
+    if (this.#store.readPolicy() === undefined) this.#marks.policyHeld(this.#policy.policy);
+    this.#store.settleRot();
+  }
+
+  /** SPEC L13: the network's time is this device's own, so the day on which the marks were lost is today, once its door's keys are here. */
+  #settleSlots(time: DeviceTime): void {
+    const dailyKeys = this.#enrolment?.dailyKeys;
+    const now = unixSeconds(time.unixMs / 1000);
+    const offset = offsetAt(this.#policy.policy.zone, now);
+    if (!this.#marks.areSlotsLost || dailyKeys === undefined || offset === undefined) return;
+    this.#marks.useUpDay(civilDay(civilSeconds(now, offset)), dailyKeys);
   }
 
   #decisionFacts(decision: Decision, presented: CredentialKind): EventFacts {

@@ -43,10 +43,13 @@ export class NetworkedHost {
   #link: MqttLink | undefined;
   #cancelWake: () => void = () => undefined;
   #waiting: ((outcome: LockOutcome) => void)[] = [];
+  /** As `onChange` last found the keypad: that it goes dark by itself is news too. */
+  #toldAsleep: boolean;
 
   constructor(options: NetworkedHostOptions) {
     this.firmware = options.firmware;
     this.#options = options;
+    this.#toldAsleep = this.keypadAsleep;
     this.#schedule();
   }
 
@@ -78,6 +81,11 @@ export class NetworkedHost {
 
   get connected(): boolean {
     return this.#link?.connected ?? false;
+  }
+
+  /** As somebody before the device sees it. */
+  get keypadAsleep(): boolean {
+    return this.firmware.isKeypadAsleep(this.#options.clock.monotonicMs());
   }
 
   press(keys: readonly KeypadKey[]): Promise<LockOutcome> {
@@ -195,6 +203,7 @@ export class NetworkedHost {
   }
 
   #changed(): void {
+    this.#toldAsleep = this.keypadAsleep;
     this.#schedule();
     this.#options.onChange(this.#options.device);
   }
@@ -211,7 +220,8 @@ export class NetworkedHost {
     const before = this.firmware.relay;
     const outcomes = this.firmware.wake(this.#time());
     this.#tell(outcomes);
-    if (outcomes.length > 0 || before !== this.firmware.relay) this.#changed();
+    const wentDark = this.keypadAsleep !== this.#toldAsleep;
+    if (outcomes.length > 0 || before !== this.firmware.relay || wentDark) this.#changed();
     else this.#schedule();
   }
 }

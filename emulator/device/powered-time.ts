@@ -2,12 +2,13 @@
  * How many seconds a device has been powered, over all boots. Its throttle is refilled by nothing else, because pulling the plug
  * and putting the network's clock forward are open to anybody (SPEC C8).
  *
- * What passed between the last write and a power cut is missing from the count: it may be behind, never ahead.
+ * What passed between the last write and a power cut is missing from the count, and all that the throttle did not see when the count
+ * has rotted: it may be behind, never ahead.
  */
 import { cborRecord, cborUint, field } from "../../protocol/base/cbor-record.ts";
-import { assert } from "../../protocol/base/result.ts";
 import type { MonotonicMs } from "../../protocol/base/units.ts";
 import type { Flash } from "./flash.ts";
+import { readRecord } from "./flash-record.ts";
 
 export class PoweredTime {
   readonly #flash: Flash;
@@ -39,11 +40,8 @@ export class PoweredTime {
 const kept = cborRecord({ seconds: field(1, cborUint(2 ** 40)) });
 
 function readSeconds(flash: Flash): number {
-  const bytes = flash.read(REGION);
-  if (bytes === undefined) return 0;
-  const read = kept.decode(bytes);
-  assert(read.ok, "the powered seconds read back");
-  return read.value.seconds;
+  const read = readRecord(flash, REGION, kept);
+  return read === undefined || read === "rotten" ? 0 : read.seconds;
 }
 
 const KEEP_EVERY_SECONDS = 600;

@@ -114,6 +114,7 @@ function showDevice(device) {
   const card = cardByDevice.get(device.id) ?? makeDeviceCard(device);
   card.bolt.dataset.state = device.bolt;
   setText(card.bolt, device.bolt === "unlocked" ? "Unlocked" : "Locked");
+  card.keypad?.setAsleep(device.keypadAsleep);
   showAgentPart(device);
 }
 
@@ -159,8 +160,10 @@ function showAgentPart(device) {
       el("dd", tone === undefined ? {} : { class: tone }, value),
     ]),
   );
-  const exposed = (seen?.exposure ?? []).map(
-    ({ person, since }) => `${nameOf(person)} was revoked ${ago(since)} and still gets in here.`,
+  const exposed = (seen?.exposure ?? []).map(({ person, since, what }) =>
+    what === "signed-out"
+      ? `${nameOf(person)} was signed out ${ago(since)}; a phone signed in before that still gets in here.`
+      : `${nameOf(person)} was revoked ${ago(since)} and still gets in here.`,
   );
   setText(card.exposure, exposed.join(" "));
 }
@@ -172,6 +175,8 @@ function lockFacts(device, seen) {
   return [
     ["Last sync", seen === undefined ? "unknown" : seen.lastSyncAt === null ? "never" : ago(seen.lastSyncAt)],
     ["Sync", ...syncText(seen)],
+    ["Own report", reportText(seen?.lock)],
+    ["Heard", seen?.lock?.heardAt == null ? "never" : ago(seen.lock.heardAt)],
     ["Holds", holds + desired],
     ["Clock", clockText(device.clock)],
     ["Battery", battery],
@@ -203,8 +208,22 @@ function networkedFacts(device, seen) {
 function syncText(seen) {
   if (seen === undefined || seen.syncState === null) return ["unknown"];
   if (seen.syncState === "in-sync") return ["in sync", "good"];
-  const since = seen.pendingSince === null ? "" : ` since ${ago(seen.pendingSince)}`;
-  return [`${seen.syncState.replaceAll("-", " ")}${since}`, "warn"];
+  const lock = seen.lock;
+  if (lock?.progress) return [`syncing: ${progressText(lock.progress)}`, "warn"];
+  const since = lock?.since ?? seen.pendingSince;
+  const why = lock?.why ? ` (${lock.why.replaceAll("-", " ")})` : "";
+  const tone = seen.syncState === "refused" || seen.syncState === "stale" ? "bad" : "warn";
+  return [`${seen.syncState.replaceAll("-", " ")}${why}${since === null ? "" : ` since ${ago(since)}`}`, tone];
+}
+
+function progressText({ step, done, of }) {
+  if (done === null) return step;
+  return `${step} ${done}${of === null ? "" : ` of ${of}`} ${step === "log" ? "entries" : "bytes"}`;
+}
+
+function reportText(lock) {
+  if (lock?.reported == null) return "never";
+  return `version ${lock.reported.version}, ${ago(lock.reported.at)}`;
 }
 
 function clockText(clock) {
@@ -252,7 +271,9 @@ function makeKeypad(device) {
     button.addEventListener("click", () => press(key));
     return button;
   });
-  const hint = `Type a ${device.digits}-digit code${device.checkMarkKey ? ", then the check mark" : ""}. Number keys work too.`;
+  const waking = device.keypadWakesByKey ? "While it is dark, any key wakes it and does nothing else. " : "";
+  const ending = device.checkMarkKey ? ", then the check mark" : "";
+  const hint = `${waking}Type a ${device.digits}-digit code${ending}. Number keys work too.`;
   const root = el(
     "div",
     { class: "keypad", role: "group", "aria-label": `Keypad of ${device.name}` },
@@ -262,29 +283,37 @@ function makeKeypad(device) {
     el("p", { class: "visually-hidden" }, hint),
   );
   let typed = 0;
+  /** Keys pressed since the last outcome, also those that the lock has not answered yet. */
+  let pressedKeys = 0;
   let queue = Promise.resolve();
   let clearShow;
+  const setTyped = (count) => {
+    typed = count;
+    setText(dots, "●".repeat(Math.min(typed, 10)));
+  };
   const show = (indicator, text) => {
-    typed = 0;
-    setText(dots, "");
+    pressedKeys = 0;
+    setTyped(0);
     setText(says, text);
     root.dataset.shows = indicator;
     clearTimeout(clearShow);
     clearShow = setTimeout(() => delete root.dataset.shows, 2_000);
   };
+  const setAsleep = (isAsleep) => {
+    if (isAsleep) setTyped(0);
+    root.toggleAttribute("data-asleep", isAsleep);
+  };
   const press = (key) => {
     delete root.dataset.shows;
-    if (key !== "check") {
-      typed += 1;
-      setText(dots, "●".repeat(Math.min(typed, 10)));
-      setText(says, "");
-    }
+    pressedKeys += 1;
     // One after the other: the lock must get the digits in their order.
     queue = queue.then(async () => {
       const pressed = await call("POST", `/api/locks/${device.id}/keypad`, { key });
       if (!pressed.ok) return show("blink", faultText(pressed.body));
       const outcome = pressed.body.outcomes.at(-1);
-      if (outcome !== undefined) show(outcome.indicator, outcomeText(outcome));
+      if (outcome !== undefined) return show(outcome.indicator, outcomeText(outcome));
+      setText(says, pressed.body.woke ? "Awake: type the code" : "");
+      if (!pressed.body.woke && key !== "check") setTyped(typed + 1);
     });
   };
   root.addEventListener("keydown", (event) => {
@@ -292,12 +321,12 @@ function makeKeypad(device) {
     if (/^[0-9]$/.test(event.key)) {
       event.preventDefault();
       press(event.key);
-    } else if (event.key === "Enter" && device.checkMarkKey && typed > 0) {
+    } else if (event.key === "Enter" && device.checkMarkKey && pressedKeys > 0) {
       event.preventDefault();
       press("check");
     }
   });
-  return { root, show };
+  return { root, show, setAsleep };
 }
 
 function outcomeText({ granted, reason, indicator }) {

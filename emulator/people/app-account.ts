@@ -43,8 +43,18 @@ export type AccountFault =
   /** The app shows no such lock: no key to its door, or it is not paired. */
   | { readonly code: "no-such-lock-in-app" };
 
+/** One sign-in as a courier. Its keys are none of the app key's, and what is asked by it ends with the sign-in. */
+export interface CourierIdentity {
+  readonly phone: string;
+  readonly staticPrivateKey: Uint8Array;
+  /** 32 fresh bytes each time. */
+  readonly ephemeralKey: () => Uint8Array;
+  readonly call: AppAccount["call"];
+}
+
 /** One sign-in: its token and keys are never used for another. */
 interface SignIn {
+  readonly courier: CourierIdentity;
   readonly token: string;
   readonly random: SeededRandom;
   readonly staticPrivateKey: Uint8Array;
@@ -57,6 +67,8 @@ export class AppAccount {
   #signIn: SignIn | undefined;
   #signingIn: Promise<Result<undefined, CloudFault>> | undefined;
   #signedOut = false;
+
+  #isDoubted = false;
 
   constructor(options: AppAccountOptions) {
     this.#options = options;
@@ -88,8 +100,10 @@ export class AppAccount {
     if (!answer.ok) return answer;
     const { token } = answer.value;
     // The cloud gives a new token at each sign-in, so that no two of them have a key in common.
-    const random = randomFor(`phone/${phone}/${person}/${bytesToHex(sha256(utf8(token)))}`);
+    const stream = `phone/${phone}/${person}/${bytesToHex(sha256(utf8(token)))}`;
+    const random = randomFor(stream);
     this.#signIn = {
+      courier: this.#courierOf(phone, token, randomFor(`${stream}/courier`)),
       token,
       random,
       staticPrivateKey: random.bytes(32),
@@ -98,6 +112,21 @@ export class AppAccount {
     };
     this.#signedOut = false;
     return ok(undefined);
+  }
+
+  /** The same object for as long as one sign-in lasts; undefined while nobody is signed in. */
+  get courier(): CourierIdentity | undefined {
+    return this.#signIn?.courier;
+  }
+
+  #courierOf(phone: string, token: string, random: SeededRandom): CourierIdentity {
+    return {
+      phone,
+      staticPrivateKey: random.bytes(32),
+      ephemeralKey: () => random.bytes(32),
+      call: async (request) =>
+        this.#signIn?.token === token ? this.call(request) : failed({ code: "phone-signed-out" }),
+    };
   }
 
   /** Signs this phone out. It forgets everything even if the cloud does not hear of it. */
@@ -137,7 +166,7 @@ export class AppAccount {
     const held = this.#signIn?.certified;
     const fresh = held !== undefined && held.notAfter - now > appCertificateSecondsMax / 2;
     const known = held?.locks.some((lock) => lock.device === device) ?? false;
-    const renewed = fresh && known ? ok(undefined) : await this.#renew();
+    const renewed = fresh && known && !this.#isDoubted ? ok(undefined) : await this.#renew();
     const signIn = this.#signIn;
     if (signIn === undefined) return failed({ code: "phone-signed-out" });
     if (signIn.certified === undefined) return renewed.ok ? failed({ code: "no-such-lock-in-app" }) : renewed;
@@ -150,6 +179,11 @@ export class AppAccount {
       appKey: { signingPrivateKey, certificate: certified.certificate },
       lock,
     });
+  }
+
+  /** What the phone holds did not help at a lock: it is fetched anew before the next try, if the cloud can be reached. */
+  doubt(): void {
+    this.#isDoubted = true;
   }
 
   /** The account's own permanent codes, as the app shows them: no lock need be near (row 75). */
@@ -178,6 +212,7 @@ export class AppAccount {
     });
     if (!answer.ok) return answer;
     signIn.certified = answer.value;
+    this.#isDoubted = false;
     return ok(undefined);
   }
 

@@ -79,16 +79,11 @@ const base64Bytes = z.string().transform((text, context): Uint8Array => {
 
 const pairAnswer = z.object({
   pairingId: base64Bytes,
-  authority: z.object({
-    policy: base64Bytes,
-    time: base64Bytes,
-    release: base64Bytes,
-    unlock: base64Bytes,
-    courier: base64Bytes,
-    static: base64Bytes,
-  }),
+  root: base64Bytes,
+  keyset: z.object({ bytes: base64Bytes, signature: base64Bytes }),
   dailyKeys: z.array(z.object({ door: z.string(), key: base64Bytes })),
   keyEpoch: z.number().int(),
+  firstSequence: z.number().int(),
 });
 export type PairAnswer = z.output<typeof pairAnswer>;
 

@@ -6,12 +6,15 @@ import { failed, type Result } from "../../protocol/base/result.ts";
 import type { DeviceId } from "../../protocol/base/units.ts";
 import type { Peripheral } from "../radio/air.ts";
 import { type AirProfile, DEFAULT_AIR_PROFILE } from "../radio/air-profile.ts";
+import { connectPhone } from "../radio/phone-link.ts";
 import type { WorldClock } from "../world/clock.ts";
 import { seededRandom } from "../world/random.ts";
 import type { WorldPhone } from "../world/site-file.ts";
-import { type AccountFault, AppAccount } from "./app-account.ts";
+import { type AccountFault, AppAccount, type CourierIdentity } from "./app-account.ts";
 import type { CloudFault } from "./cloud-client.ts";
+import { courierCloudOf } from "./courier-cloud.ts";
 import { type AppAnswer, type AppVisitFault, openByApp } from "./open-by-app.ts";
+import { PhoneCourier, type PhoneSyncDone, type PhoneSyncFault } from "./phone-courier.ts";
 
 export interface HandsetOptions {
   readonly phones: readonly WorldPhone[];
@@ -31,6 +34,8 @@ export type HandsetFault =
 export class Handsets {
   readonly #options: HandsetOptions;
   readonly #accounts = new Map<string, AppAccount>();
+  /** What a phone carries is of one sign-in and goes with it. */
+  readonly #couriers = new WeakMap<CourierIdentity, PhoneCourier>();
   readonly #airRandom: () => number;
 
   constructor(options: HandsetOptions) {
@@ -80,10 +85,54 @@ export class Handsets {
       if (!key.ok) return key;
       const { peripheral } = lock;
       const opened = await openByApp({ peripheral, key: key.value, clock, profile, random: this.#airRandom });
+      if (!opened.ok && isUnknownHere(opened.fault)) account.doubt();
       const again = !opened.ok && opened.fault.code === "lock-busy" && tries < BUSY_TRIES && !signal.aborted;
       if (!again) return opened;
       await pause(BUSY_PAUSE_MS);
     }
+  }
+
+  /**
+   * Syncs a BLE lock by the phone. Without `phone`: with the person's own. A busy lock is tried again for a few seconds. `isOffline`: the
+   * phone has no network at the door, carries what it fetched before and brings later what the lock said.
+   */
+  async sync(
+    person: string,
+    lock: { readonly device: DeviceId; readonly peripheral: Peripheral },
+    {
+      phone,
+      isOffline = false,
+    }: { readonly phone?: string | undefined; readonly isOffline?: boolean | undefined } = {},
+  ): Promise<Result<PhoneSyncDone, HandsetFault | PhoneSyncFault>> {
+    const { clock, pause, signal, profile = DEFAULT_AIR_PROFILE } = this.#options;
+    const account = this.#known(person, phone);
+    if (account?.state === "forgotten" && !isOffline) await account.signIn();
+    const courier = this.#courierOf(account);
+    if (courier === undefined) return failed({ code: "not-signed-in-there" });
+    const { device, peripheral } = lock;
+    const random = this.#airRandom;
+    for (let tries = 1; ; tries++) {
+      const done = await courier.sync({
+        device,
+        isOffline,
+        connect: (heard) => connectPhone(peripheral, { clock, profile, random }, heard),
+      });
+      const again = !done.ok && done.fault.code === "lock-busy" && tries < BUSY_TRIES && !signal.aborted;
+      if (!again) return done;
+      await pause(BUSY_PAUSE_MS);
+    }
+  }
+
+  #courierOf(account: AppAccount | undefined): PhoneCourier | undefined {
+    const identity = account?.courier;
+    if (identity === undefined) return undefined;
+    const { clock, signal } = this.#options;
+    const { phone, staticPrivateKey, ephemeralKey, call } = identity;
+    const cloud = courierCloudOf(call);
+    const courier =
+      this.#couriers.get(identity) ?? new PhoneCourier({ phone, staticPrivateKey, ephemeralKey, cloud, clock, signal });
+    this.#couriers.set(identity, courier);
+    return courier;
   }
 
   /** On which phones a person is signed in. */
@@ -119,6 +168,11 @@ export function canRunApp({ os }: Pick<WorldPhone, "os">): boolean {
   const [, name, major] = /^(iOS|Android) (\d{1,3})\b/.exec(os) ?? [];
   if (major === undefined || (name !== "iOS" && name !== "Android")) return false;
   return Number(major) >= osFloor[name];
+}
+
+/** The lock does not know this phone's key or its authority: it may have been paired anew, or its authority has new keys. */
+function isUnknownHere(fault: AppVisitFault): boolean {
+  return fault.code === "lock-silent" || (fault.code === "lock-refused" && fault.refusal === "bad-signature");
 }
 
 function accountName(phone: string, person: string): string {

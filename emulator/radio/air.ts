@@ -39,16 +39,23 @@ export interface AirStatistics {
   framesOut: number;
   /** Requests refused with InProgress. */
   requestsRefused: number;
-  /** Commands above the limit: acknowledged and lost. */
+  /** Commands that were acknowledged and lost: above the limit, longer than the link carries, or swallowed. */
   commandsLost: number;
+  /** Writes of type "reliable", which many firmwares refuse. */
+  reliableWrites: number;
+  /** Pair was called. */
+  pairings: number;
 }
 
 /** What every part of the emulated BlueZ needs. */
 export interface AirContext {
+  /** Of the bluetoothd that lives now. */
   readonly objects: BusObjects;
   readonly clock: WorldClock;
   readonly random: () => number;
   readonly profile: () => AirProfile;
   readonly statistics: AirStatistics;
   readonly adapterPath: string;
+  /** bluetoothd dies, and is back after so many milliseconds of the profile. */
+  readonly dieFor: (downMs: number) => void;
 }

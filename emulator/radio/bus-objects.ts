@@ -29,6 +29,8 @@ export interface BusInterface {
   /** The properties that are there now. */
   readonly read: () => Readonly<Record<string, unknown>>;
   readonly methods: Readonly<Record<string, BusMethod>>;
+  /** Somebody has just been told the named property. */
+  readonly afterGet?: (name: string) => void;
 }
 
 export interface BusMethod {
@@ -66,6 +68,8 @@ export interface ServeOptions {
 export async function serveObjects(options: ServeOptions): Promise<Result<BusObjects, ServeFault>> {
   const { busAddress, name, clock, limitMs = SERVE_LIMIT_MS } = options;
   const bus = sessionBus({ busAddress });
+  // Before the name is ours: until then the library would answer the first calls in its own way.
+  const objects = new BusObjects(bus);
   const outcome = await new Promise<Result<void, ServeFault>>((resolve) => {
     const cancel = clock.after(limitMs, () => resolve(failed({ code: "bus-timeout", limitMs })));
     const unreachable = (error: unknown): void => {
@@ -78,8 +82,8 @@ export async function serveObjects(options: ServeOptions): Promise<Result<BusObj
       resolve(claimed);
     }, unreachable);
   });
-  if (outcome.ok) return ok(new BusObjects(bus));
-  bus.disconnect();
+  if (outcome.ok) return ok(objects);
+  objects.close();
   return outcome;
 }
 
@@ -89,10 +93,13 @@ async function claimName(bus: MessageBus, name: string): Promise<Result<void, Se
 }
 
 export class BusObjects {
+  /** True for a member that is taken and never answered. */
+  isUnanswered: (member: string) => boolean = () => false;
   readonly #bus: MessageBus;
   readonly #objects = new Map<string, readonly BusInterface[]>();
   readonly #leaveListeners = new Map<string, () => void>();
   #open = true;
+  #isClosed = false;
 
   constructor(bus: MessageBus) {
     this.#bus = bus;
@@ -150,14 +157,17 @@ export class BusObjects {
     this.#leaveListeners.set(sender, listener);
   }
 
-  /** Leaves the bus; pending calls are answered by the bus, as when a daemon dies. */
+  /** Leaves the bus; pending calls are answered by the bus, as when a daemon dies. A second close changes nothing. */
   close(): void {
     this.#open = false;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#bus.disconnect();
   }
 
   #handle(message: Message): boolean {
     const { path, interface: interfaceName, member } = message;
+    if (this.isUnanswered(member)) return true;
     if (interfaceName === INTROSPECTABLE && member === "Introspect") this.#introspect(message);
     else if (interfaceName === PROPERTIES) this.#property(message);
     else if (path === "/" && interfaceName === OBJECT_MANAGER && member === "GetManagedObjects") this.#list(message);
@@ -187,7 +197,10 @@ export class BusObjects {
     const variants = variantsOf(shown);
     if (message.member === "GetAll") return this.#reply(message, "a{sv}", [variants]);
     const value = typeof name === "string" ? variants[name] : undefined;
-    if (message.member === "Get" && value !== undefined) return this.#reply(message, "v", [value]);
+    if (message.member === "Get" && value !== undefined) {
+      this.#reply(message, "v", [value]);
+      return shown.afterGet?.(String(name));
+    }
     const code = message.member === "Get" ? INVALID_ARGUMENTS : PROPERTY_READ_ONLY;
     this.#refuse(message, code, `no such property '${String(name)}'`);
   }

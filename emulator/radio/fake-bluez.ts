@@ -49,8 +49,11 @@ export class FakeBluez {
     framesOut: 0,
     requestsRefused: 0,
     commandsLost: 0,
+    reliableWrites: 0,
+    pairings: 0,
   };
-  readonly #objects: BusObjects;
+  #objects: BusObjects;
+  readonly #options: FakeBluezOptions;
   readonly #clock: WorldClock;
   readonly #air: AirContext;
   readonly #devices = new Map<string, FakeDevice>();
@@ -59,21 +62,29 @@ export class FakeBluez {
   #profile: AirProfile;
   #powered = true;
   #cancelAdvertising: (() => void) | undefined;
+  /** Paths of packets without data, which BlueZ lists as devices for a while. */
+  readonly #phantoms: string[] = [];
+  #cancelReturn: (() => void) | undefined;
+  #isClosed = false;
 
   constructor(objects: BusObjects, options: FakeBluezOptions) {
     this.#objects = objects;
+    this.#options = options;
     this.#clock = options.clock;
     this.#profile = { ...DEFAULT_AIR_PROFILE, ...options.profile };
+    const current = (): BusObjects => this.#objects;
     this.#air = {
-      objects,
+      get objects() {
+        return current();
+      },
       clock: options.clock,
       random: options.random,
       profile: () => this.#profile,
       statistics: this.statistics,
       adapterPath: ADAPTER_PATH,
+      dieFor: (downMs) => this.restart(downMs),
     };
-    objects.add("/org/bluez", [agentManagerInterface()]);
-    objects.add(ADAPTER_PATH, [this.#adapterInterface()]);
+    this.#serve();
   }
 
   /** Puts a peripheral on the air. Its address must be upper-case hex pairs with colons, and free. */
@@ -110,9 +121,50 @@ export class FakeBluez {
 
   /** Leaves the bus, as when bluetoothd dies; every link breaks. */
   close(): void {
+    this.#isClosed = true;
+    this.#cancelReturn?.();
+    this.#die();
+  }
+
+  /**
+   * bluetoothd dies, and a new one with nothing in its memory is on the bus `downMs` of the profile's time later. A bus that is gone by
+   * then stays without it.
+   */
+  restart(downMs: number): void {
+    if (this.#isClosed || this.#cancelReturn !== undefined) return;
+    this.#die();
+    this.#cancelReturn = this.#clock.after(downMs * this.#profile.timeScale, () => void this.#return());
+  }
+
+  #die(): void {
     this.#cancelAdvertising?.();
-    for (const device of this.#devices.values()) device.breakLink();
+    this.#cancelAdvertising = undefined;
+    this.#discoverers.clear();
+    this.#phantoms.length = 0;
+    // Off the bus first: what dies says nothing more, and the bus answers those who wait.
     this.#objects.close();
+    for (const device of this.#devices.values()) device.dieWithDaemon();
+  }
+
+  async #return(): Promise<void> {
+    const { busAddress, clock } = this.#options;
+    const served = await serveObjects({ busAddress, name: "org.bluez", clock });
+    this.#cancelReturn = undefined;
+    if (this.#isClosed) return served.ok ? served.value.close() : undefined;
+    if (!served.ok) {
+      // The bus may not have heard yet that the old one is gone, or be slow; a bus that is not there stays without BlueZ.
+      if (served.fault.code === "bus-unreachable") return;
+      this.#cancelReturn = clock.after(RETURN_AGAIN_MS, () => void this.#return());
+      return;
+    }
+    this.#objects = served.value;
+    this.#serve();
+  }
+
+  #serve(): void {
+    this.#objects.isUnanswered = (member) => this.#profile.unanswered.includes(member);
+    this.#objects.add("/org/bluez", [agentManagerInterface()]);
+    this.#objects.add(ADAPTER_PATH, [this.#adapterInterface()]);
   }
 
   #adapterInterface(): BusInterface {
@@ -139,7 +191,9 @@ export class FakeBluez {
   #startDiscovery(call: BusCall): void {
     if (!this.#powered) return call.refuse("org.bluez.Error.NotReady", "Resource Not Ready");
     const { sender } = call;
-    if (this.#discoverers.has(sender))
+    const { busyShare } = this.#profile;
+    const isBusy = busyShare > 0 && this.#air.random() < busyShare;
+    if (isBusy || this.#discoverers.has(sender))
       return call.refuse("org.bluez.Error.InProgress", "Operation already in progress");
     this.#discoverers.add(sender);
     // BlueZ ends the discovery of a client that left without saying so.
@@ -170,9 +224,33 @@ export class FakeBluez {
     const intervalMs = scaledMs(this.#profile, "advertisingIntervalMs");
     const delayMs = this.#cancelAdvertising === undefined ? intervalMs * this.#air.random() : intervalMs;
     this.#cancelAdvertising = this.#clock.after(delayMs, () => {
-      for (const device of this.#devices.values()) device.hear();
+      for (const device of this.#devices.values()) {
+        if (this.#profile.advertisements !== "empty") device.hear();
+        else if (device.present) this.#hearPhantom();
+      }
       this.#advertise();
     });
+  }
+
+  /** A packet without name and data, from an address that is drawn anew each time. */
+  #hearPhantom(): void {
+    const byte = (): string =>
+      Math.floor(this.#air.random() * 256)
+        .toString(16)
+        .padStart(2, "0")
+        .toUpperCase();
+    const address = Array.from({ length: 6 }, byte).join(":");
+    const path = `${ADAPTER_PATH}/dev_${address.replaceAll(":", "_")}`;
+    this.#objects.add(path, [
+      {
+        name: "org.bluez.Device1",
+        signatures: { Address: "s", AddressType: "s", RSSI: "n", Connected: "b" },
+        read: () => ({ Address: address, AddressType: "random", RSSI: -70, Connected: false }),
+        methods: {},
+      },
+    ]);
+    this.#phantoms.push(path);
+    if (this.#phantoms.length > PHANTOM_LIMIT) this.#objects.remove(this.#phantoms.shift() ?? "");
   }
 
   #removeDevice(call: BusCall): void {
@@ -202,5 +280,8 @@ function agentManagerInterface(): BusInterface {
   };
 }
 
+const RETURN_AGAIN_MS = 50;
+/** BlueZ forgets what it heard once and never again after 30 s. */
+const PHANTOM_LIMIT = 30;
 const ADAPTER = "org.bluez.Adapter1";
 const ADAPTER_PATH = "/org/bluez/hci0";

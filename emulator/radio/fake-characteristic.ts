@@ -23,6 +23,7 @@ export class FakeCharacteristic {
   #pending: { readonly call: BusCall; readonly cancel: () => void } | undefined;
   /** Commands under which the link broke. */
   readonly #lost: BusCall[] = [];
+  #commands = 0;
 
   constructor(air: AirContext, options: CharacteristicOptions) {
     this.service = options.service;
@@ -40,9 +41,9 @@ export class FakeCharacteristic {
     this.#air.objects.add(path, [this.#interface()]);
   }
 
-  /** One notification, as a change of Value. */
+  /** One notification, as a change of Value; what the link does not carry is cut off. */
   notify(value: Uint8Array): void {
-    this.#value = value;
+    this.#value = value.slice(0, this.#air.profile().mtu - ATT_HEADER_BYTES);
     this.#changed("Value");
   }
 
@@ -63,7 +64,7 @@ export class FakeCharacteristic {
         Value: Buffer.from(this.#value),
         Notifying: this.#notifying,
         Flags: [...this.#options.flags],
-        MTU: this.#air.profile().mtu,
+        MTU: this.#air.profile().tellsMtu ? this.#air.profile().mtu : undefined,
       }),
       methods: {
         ReadValue: { takes: ["a{sv}"], gives: ["ay"], run: (call) => this.#request(call, () => this.#read(call)) },
@@ -77,24 +78,33 @@ export class FakeCharacteristic {
   #write(call: BusCall): void {
     const [value, options] = call.arguments;
     if (!(value instanceof Uint8Array)) return call.refuse(FAILED, "a value is an array of bytes");
+    const { acquiredByAnother, reliableWrites } = this.#air.profile();
+    if (acquiredByAnother) return call.refuse(`${BLUEZ}.NotPermitted`, "Write acquired");
     const type = variantEntry(options, "type");
     if (type === "command") return this.#command(call, Uint8Array.from(value));
     // Without a type BlueZ chooses a request where there is one; "reliable" is what node-ble asks for by default.
-    if (type === "reliable") return call.refuse(FAILED, "Operation failed with ATT error: 0x06");
-    if (!this.#options.flags.includes("write"))
+    if (type === "reliable") {
+      this.#air.statistics.reliableWrites++;
+      if (reliableWrites === "refused") return call.refuse(FAILED, "Operation failed with ATT error: 0x06");
+    } else if (!this.#options.flags.includes("write"))
       return call.refuse(`${BLUEZ}.NotSupported`, "Operation is not supported");
     if (value.length > this.#air.profile().writeLimitBytes) {
       return call.refuse(`${BLUEZ}.InvalidValueLength`, "Invalid Length");
     }
     this.#request(call, () => {
       this.#value = Uint8Array.from(value);
+      if (type === "reliable") this.#options.write?.(this.#value);
       call.reply();
     });
   }
 
   /** The answer says "queued": errors of a command are nobody's to see, unless the link breaks under it. */
   #command(call: BusCall, value: Uint8Array): void {
-    if (value.length > this.#air.profile().writeLimitBytes) {
+    const { writeLimitBytes, mtu, swallowedCommands: swallowed } = this.#air.profile();
+    this.#commands++;
+    const isSwallowed =
+      swallowed !== undefined && this.#commands >= swallowed.from && this.#commands < swallowed.from + swallowed.count;
+    if (isSwallowed || value.length > Math.min(writeLimitBytes, mtu - ATT_HEADER_BYTES)) {
       this.#air.statistics.commandsLost++;
       return call.reply();
     }
@@ -121,6 +131,11 @@ export class FakeCharacteristic {
   }
 
   #setNotifying(call: BusCall, notifying: boolean): void {
+    const { acquiredByAnother, busyShare } = this.#air.profile();
+    if (acquiredByAnother) return call.refuse(`${BLUEZ}.NotPermitted`, "Notify acquired");
+    if (notifying && busyShare > 0 && this.#air.random() < busyShare) {
+      return call.refuse(`${BLUEZ}.InProgress`, "Operation already in progress");
+    }
     if (!this.#options.flags.includes("notify"))
       return call.refuse(`${BLUEZ}.NotSupported`, "Operation is not supported");
     this.#request(call, () => {
@@ -139,3 +154,5 @@ const BLUEZ = "org.bluez.Error";
 const FAILED = `${BLUEZ}.Failed`;
 const LINK_LOST_TEXT = "Operation failed with ATT error: 0x0e";
 const CHARACTERISTIC = "org.bluez.GattCharacteristic1";
+/** Operation and handle, in front of each value. */
+const ATT_HEADER_BYTES = 3;

@@ -10,7 +10,7 @@ import {
   LOCK_SERVICE_UUID,
 } from "../../protocol/wire/ble-service.ts";
 import type { AirConnection, AirContext, ConnectionEnd, ConnectionListener, Peripheral } from "./air.ts";
-import { scaledMs } from "./air-profile.ts";
+import { type AirProfile, scaledMs } from "./air-profile.ts";
 import { type BusCall, type BusInterface, variant } from "./bus-objects.ts";
 import { FakeCharacteristic } from "./fake-characteristic.ts";
 import { FramePath } from "./frame-path.ts";
@@ -23,6 +23,10 @@ interface Link {
   readonly connection: AirConnection;
   listener: ConnectionListener | undefined;
   commands: number;
+  /** Both directions. */
+  bytesCrossed: number;
+  /** Its services never come. */
+  readonly hangs: boolean;
   /** Over for the lock, though BlueZ may not have noticed. */
   isBroken: boolean;
   objectPaths: string[];
@@ -40,6 +44,7 @@ export class FakeDevice {
   #servicesResolved = false;
   #pendingConnect: { readonly call: BusCall; readonly cancel: () => void } | undefined;
   #link: Link | undefined;
+  #disconnectsPending = 0;
 
   constructor(peripheral: Peripheral, air: AirContext) {
     this.peripheral = peripheral;
@@ -65,7 +70,8 @@ export class FakeDevice {
   hear(): void {
     if (!this.#present || this.#connected) return;
     this.#rssi = -40 - Math.floor(this.#air.random() * 50);
-    this.#serviceData = this.peripheral.advertisement();
+    const data = this.peripheral.advertisement();
+    this.#serviceData = this.#air.profile().advertisements === "cut" ? data.slice(0, -1) : data;
     if (this.#listed) this.#changed("RSSI", "ServiceData");
     else {
       this.#listed = true;
@@ -89,6 +95,18 @@ export class FakeDevice {
     if (!this.#listed) return;
     this.#listed = false;
     this.#air.objects.remove(this.path);
+  }
+
+  /** bluetoothd has died: the kernel drops the link, and whoever waited is answered by the bus. */
+  dieWithDaemon(): void {
+    const link = this.#link;
+    this.#pendingConnect?.cancel();
+    this.#pendingConnect = undefined;
+    if (link !== undefined && !link.isBroken) this.#endForLock(link, "link-lost");
+    if (link !== undefined) this.#takeDown(link);
+    this.#listed = false;
+    this.#rssi = undefined;
+    this.#disconnectsPending = 0;
   }
 
   /** The lock knows at once; BlueZ notices a little later, and acknowledges commands until then. */
@@ -120,7 +138,10 @@ export class FakeDevice {
       methods: {
         Connect: { takes: [], gives: [], run: (call) => this.#connect(call) },
         Disconnect: { takes: [], gives: [], run: (call) => this.#disconnect(call) },
-        Pair: { takes: [], gives: [], run: (call) => call.refuse(`${BLUEZ}.AuthenticationFailed`, "no agent") },
+        Pair: { takes: [], gives: [], run: (call) => this.#pair(call) },
+      },
+      afterGet: (name) => {
+        if (name === "ServicesResolved" && this.#air.profile().servicesResolved === "when-asked") this.#answerLate();
       },
     };
   }
@@ -142,13 +163,24 @@ export class FakeDevice {
     };
   }
 
+  #pair(call: BusCall): void {
+    this.#air.statistics.pairings++;
+    if (this.#air.profile().pairsWithoutAgent) call.reply();
+    else call.refuse(`${BLUEZ}.AuthenticationFailed`, "no agent");
+  }
+
   #connect(call: BusCall): void {
+    const { busyShare } = this.#air.profile();
+    if (busyShare > 0 && this.#air.random() < busyShare) {
+      return call.refuse(`${BLUEZ}.InProgress`, "Operation already in progress");
+    }
     if (this.#pendingConnect !== undefined) return call.refuse(`${BLUEZ}.InProgress`, "Operation already in progress");
     // BlueZ gives an existing connection to whoever asks, also one that a dead program left behind.
     if (this.#connected) return call.reply();
     const profile = this.#air.profile();
+    const isSlow = profile.slowConnectShare > 0 && this.#air.random() < profile.slowConnectShare;
     const outcome = this.#present
-      ? this.#air.clock.after(scaledMs(profile, "connectMs"), () => this.#connectionMade())
+      ? this.#air.clock.after(scaledMs(profile, isSlow ? "absentConnectMs" : "connectMs"), () => this.#connectionMade())
       : this.#air.clock.after(scaledMs(profile, "absentConnectMs"), () => this.#connectionFailed());
     this.#pendingConnect = { call, cancel: outcome };
   }
@@ -172,11 +204,17 @@ export class FakeDevice {
     pending?.call.reply();
     link.listener = this.peripheral.onConnection(link.connection);
     const { clock, profile } = this.#air;
+    // Then the first question is answered with false, and the change comes just behind the answer.
+    if (profile().servicesResolved === "when-asked") return;
     clock.after(scaledMs(profile(), "servicesMs"), () => this.#resolveServices(link));
   }
 
+  #answerLate(): void {
+    if (this.#link !== undefined && !this.#servicesResolved) this.#resolveServices(this.#link);
+  }
+
   #resolveServices(link: Link): void {
-    if (this.#link !== link || link.isBroken) return;
+    if (this.#link !== link || link.isBroken || link.hangs) return;
     const early = this.#air.profile().servicesResolved === "early";
     if (!early) this.#exportServices(link);
     this.#servicesResolved = true;
@@ -220,7 +258,11 @@ export class FakeDevice {
     }
     if (link !== undefined) this.#takeDown(link);
     const { clock, profile } = this.#air;
-    clock.after(scaledMs(profile(), "disconnectMs"), () => call.reply());
+    this.#disconnectsPending++;
+    clock.after(scaledMs(profile(), "disconnectMs"), () => {
+      this.#disconnectsPending = Math.max(0, this.#disconnectsPending - 1);
+      call.reply();
+    });
   }
 
   #endForLock(link: Link, reason: ConnectionEnd): void {
@@ -240,6 +282,11 @@ export class FakeDevice {
     this.#connected = false;
     this.#changed("Connected");
     for (const path of link.objectPaths.reverse()) this.#air.objects.remove(path);
+  }
+
+  #isWithoutServices({ connectHangsInDisconnect, servicesNeverShare }: AirProfile): boolean {
+    if (connectHangsInDisconnect && this.#disconnectsPending > 0) return true;
+    return servicesNeverShare > 0 && this.#air.random() < servicesNeverShare;
   }
 
   #makeLink(): Link {
@@ -287,6 +334,8 @@ export class FakeDevice {
       connection,
       listener: undefined,
       commands: 0,
+      bytesCrossed: 0,
+      hangs: this.#isWithoutServices(profile),
       isBroken: false,
       objectPaths: [],
     };
@@ -302,6 +351,7 @@ export class FakeDevice {
           `a notification has at most ${NOTIFICATION_LIMIT_BYTES} bytes`,
         );
         if (this.#link !== current || current.isBroken || !current.framesOut.notifying) return false;
+        if (this.#countBytes(current, frame) === "lost") return false;
         current.outward.push(Uint8Array.from(frame));
         return true;
       },
@@ -323,12 +373,32 @@ export class FakeDevice {
       this.breakLink();
       return "lost";
     }
+    if (this.#countBytes(link, frame) === "lost") return "lost";
     link.inward.push(frame);
     return "taken";
   }
 
+  /** "lost": the link or bluetoothd went under this very frame. */
+  #countBytes(link: Link, frame: Uint8Array): "crossed" | "lost" {
+    const before = link.bytesCrossed;
+    link.bytesCrossed += frame.length;
+    const isReached = (atByte: number | undefined): boolean =>
+      atByte !== undefined && before < atByte && link.bytesCrossed >= atByte;
+    const { linkLossAtByte, daemonDeath } = this.#air.profile();
+    if (isReached(linkLossAtByte)) {
+      this.breakLink();
+      return "lost";
+    }
+    if (daemonDeath === undefined || !isReached(daemonDeath.atByte)) return "crossed";
+    this.#air.dieFor(daemonDeath.downMs);
+    return "lost";
+  }
+
   #changed(...names: readonly string[]): void {
-    if (this.#listed) this.#air.objects.changed(this.path, DEVICE, names);
+    if (!this.#listed) return;
+    for (let told = 0; told < this.#air.profile().changesTold; told++) {
+      this.#air.objects.changed(this.path, DEVICE, names);
+    }
   }
 }
 

@@ -20,7 +20,18 @@ export interface PrivateBusOptions {
   readonly startLimitMs?: number;
   /** Where executables are looked for; the PATH of the process and Debian's places when absent. */
   readonly searchPath?: string;
+  /** For one connection to the bus; those of a system bus when absent. */
+  readonly limits?: BusLimits;
 }
+
+export interface BusLimits {
+  readonly matchRules: number;
+  /** Calls that wait for their answer. */
+  readonly replies: number;
+}
+
+/** What Debian's system bus allows one connection. */
+export const SYSTEM_BUS_LIMITS: BusLimits = { matchRules: 512, replies: 128 };
 
 export type PrivateBusFault =
   | { readonly code: "no-dbus-daemon"; readonly searched: string; readonly remedy: string }
@@ -60,7 +71,7 @@ export async function startPrivateBus(options: PrivateBusOptions): Promise<Resul
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     await rm(socketPath, { force: true });
-    await writeFile(configurationPath, configurationOf(socketPath));
+    await writeFile(configurationPath, configurationOf(socketPath, options.limits ?? SYSTEM_BUS_LIMITS));
   } catch (error) {
     return failed({ code: "directory-not-writable", directory, systemCode: systemCodeOf(error) });
   }
@@ -161,7 +172,7 @@ function systemCodeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : String(error);
 }
 
-function configurationOf(socketPath: string): string {
+function configurationOf(socketPath: string, limits: BusLimits): string {
   return `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
@@ -182,8 +193,8 @@ function configurationOf(socketPath: string): string {
     <allow receive_type="signal"/>
     <allow send_destination="*" eavesdrop="false"/>
   </policy>
-  <limit name="max_match_rules_per_connection">${SYSTEM_BUS_MATCH_RULES}</limit>
-  <limit name="max_replies_per_connection">${SYSTEM_BUS_REPLIES}</limit>
+  <limit name="max_match_rules_per_connection">${limits.matchRules}</limit>
+  <limit name="max_replies_per_connection">${limits.replies}</limit>
 </busconfig>
 `;
 }
@@ -192,8 +203,6 @@ const SOCKET_NAME = "bus.sock";
 const CONFIGURATION_NAME = "bus.conf";
 /** Linux: sun_path holds 108 bytes with the closing zero. */
 const SOCKET_PATH_LIMIT_BYTES = 107;
-const SYSTEM_BUS_MATCH_RULES = 512;
-const SYSTEM_BUS_REPLIES = 128;
 const START_LIMIT_MS = 10_000;
 const STOP_LIMIT_MS = 3_000;
 const OUTPUT_LIMIT_CHARACTERS = 2_000;

@@ -10,6 +10,7 @@ import { base64ToBytes, bytesToBase64 } from "../../protocol/base/bytes.ts";
 import { assert, type Result } from "../../protocol/base/result.ts";
 import { type UnixSeconds, unixMs, unixSeconds } from "../../protocol/base/units.ts";
 import { x25519PublicKey } from "../../protocol/crypto.ts";
+import type { BenchGrant } from "../device/lock.ts";
 import type { LockHost } from "../device/lock-host.ts";
 import type { Enrolment } from "../device/networked-device.ts";
 import {
@@ -139,7 +140,8 @@ export async function bringUp(options: BringUpOptions): Promise<boolean> {
     record.keepCards(cards.cards);
   }
   for (const lock of house.locks.values()) {
-    if (!lock.firmware.paired && !(await pairOne(options, lock))) return false;
+    const isNew = !lock.firmware.paired && !lock.firmware.wasWiped;
+    if (isNew && !(await pairOne(options, lock))) return false;
   }
   for (const [device, host] of house.networked) {
     const enrolment = record.enrolment(device) ?? (await untilThrough(options, () => enrolDevice(cloudUrl, device)));
@@ -156,14 +158,14 @@ async function pairOne(options: BringUpOptions, lock: LockHost): Promise<boolean
   const answer = await untilThrough(options, () =>
     pairLock(cloudUrl, {
       device: hardware.device,
-      staticPublicKey: x25519PublicKey(hardware.staticPrivateKey),
+      staticPublicKey: x25519PublicKey(lock.firmware.staticPrivateKey),
       address: lock.peripheral.address,
     }),
   );
   if (answer === undefined) return false;
   const truth = houseOptions.worldSite.world.devices.find(({ id }) => id === hardware.device);
   const errorMs = (truth?.clockErrorSeconds ?? 0) * 1000;
-  lock.pair(pairingRecordOf(answer), unixMs(houseOptions.clock.nowMs() + errorMs));
+  lock.pair(benchGrantOf(answer), unixMs(houseOptions.clock.nowMs() + errorMs));
   return true;
 }
 
@@ -177,8 +179,8 @@ function enrolmentOf(answer: EnrolAnswer): Enrolment {
   };
 }
 
-function pairingRecordOf({ pairingId, authority, dailyKeys, keyEpoch }: PairAnswer) {
-  return { pairingId, ...authority, dailyKeys: dailyKeys.map(({ key }) => ({ keyId: keyEpoch, key })) };
+function benchGrantOf({ pairingId, root, keyset, dailyKeys, keyEpoch, firstSequence }: PairAnswer): BenchGrant {
+  return { pairingId, root, keyset, dailyKeys: dailyKeys.map(({ key }) => ({ keyId: keyEpoch, key })), firstSequence };
 }
 
 /** Tries until it is through; undefined when the process is stopping. */

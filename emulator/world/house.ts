@@ -2,15 +2,18 @@
  * The devices of one site, made from its file, its seed and what their flash still holds. Everything that a person can do at a
  * door is here; how they come to do it (HTTP, the page, a phone) is not.
  */
+
 import { join } from "node:path";
 import type { Attempt } from "../../protocol/access/attempt.ts";
 import type { CredentialKind } from "../../protocol/access/credential-kind.ts";
 import { assert, failed, ok, type Result } from "../../protocol/base/result.ts";
 import { type DeviceId, parseDeviceId, type UnixSeconds, unixSeconds } from "../../protocol/base/units.ts";
+import { x25519PublicKey } from "../../protocol/crypto.ts";
 import { modelByName } from "../../protocol/firmware/models.ts";
 import { compileLockPolicy } from "../../protocol/site/compile-lock-policy.ts";
 import type { SiteCredential, SiteDevice } from "../../protocol/site/site.ts";
 import type { CommandState } from "../../protocol/wire/command-state.ts";
+import { formatSetupCode, SETUP_SECRET_BYTES } from "../../protocol/wire/setup-code.ts";
 import { Battery } from "../device/battery.ts";
 import { Deadbolt } from "../device/deadbolt.ts";
 import { EventJournal } from "../device/event-journal.ts";
@@ -22,6 +25,7 @@ import { LockHost } from "../device/lock-host.ts";
 import { NetworkedDevice } from "../device/networked-device.ts";
 import { NetworkedHost } from "../device/networked-host.ts";
 import type { HandsetFault, Handsets } from "../people/handsets.ts";
+import type { PhoneSyncDone, PhoneSyncFault } from "../people/phone-courier.ts";
 import type { WorldClock } from "./clock.ts";
 import { seededRandom } from "./random.ts";
 import type { WorldDevice, WorldSite } from "./site-file.ts";
@@ -47,7 +51,9 @@ export type House = {
 export type ActFault =
   | { readonly code: "no-such-device" | "no-such-person" | "no-keypad" | "not-a-code" | "no-usable-credential" }
   | { readonly code: "no-such-credential" | "credential-not-theirs" | "no-keyway" | "key-does-not-fit" | "no-deadbolt" }
-  | HandsetFault;
+  | { readonly code: "no-setup-code" | "not-a-ble-lock" }
+  | HandsetFault
+  | PhoneSyncFault;
 
 /** How somebody tries a device. */
 export interface TryRequest {
@@ -81,7 +87,7 @@ export function buildHouse(options: HouseOptions): House {
   return { locks, networked };
 }
 
-/** Types a code on a device's keypad and ends the entry. Faults: no-such-device, no-keypad, not-a-code. */
+/** Types a code on a device's keypad, waking it if it is dark, and ends the entry. Faults: no-such-device, no-keypad, not-a-code. */
 export async function typeCode(
   { house, options }: InHouse,
   device: string,
@@ -92,23 +98,29 @@ export async function typeCode(
   if (!host.ok) return host;
   const model = host.value.firmware.hardware.model;
   if (model.digitTimeoutMs === undefined) return failed({ code: "no-keypad" });
-  const keys = keysOfCode(code);
+  const keys = keysOfCode(code, host.value.isKeypadAsleep());
   if (keys === undefined) return failed({ code: "not-a-code" });
   const outcome = await host.value.press(keys);
   return ok(record(options, host.value, { device: host.value.id, ...outcome }, who));
 }
 
-/** Presses one key. Gives what the key ended, if anything. Faults: no-such-device, no-keypad. */
-export function pressKey(
-  { house, options }: InHouse,
-  device: string,
-  key: KeypadKey,
-): Result<readonly ActOutcome[], ActFault> {
+export interface PressedKey {
+  /** What the key ended, if anything. */
+  readonly outcomes: readonly ActOutcome[];
+  /** The key woke the keypad and was used up by that. */
+  readonly woke: boolean;
+}
+
+/** Presses one key, and only that. Faults: no-such-device, no-keypad. */
+export function pressKey({ house, options }: InHouse, device: string, key: KeypadKey): Result<PressedKey, ActFault> {
   const host = hostOf(house, device);
   if (!host.ok) return host;
   if (host.value.firmware.hardware.model.digitTimeoutMs === undefined) return failed({ code: "no-keypad" });
+  const wasAsleep = host.value.isKeypadAsleep();
   const outcomes = host.value.pressOne(key);
-  return ok(outcomes.map((outcome) => record(options, host.value, { device: host.value.id, ...outcome })));
+  const woke = wasAsleep && !host.value.isKeypadAsleep();
+  const told = outcomes.map((outcome) => record(options, host.value, { device: host.value.id, ...outcome }));
+  return ok({ outcomes: told, woke });
 }
 
 /**
@@ -150,6 +162,39 @@ export async function tryDevice(
   return ok(record(options, host.value, { device: host.value.id, ...outcome, ...named }, person));
 }
 
+/** How somebody syncs a lock by the app. */
+export interface PhoneSyncOrder {
+  readonly device: string;
+  /** The phone to do it with; without it the person's own. */
+  readonly phone?: string | undefined;
+  /** The phone has no network at the door. */
+  readonly offline?: boolean | undefined;
+}
+
+/** A person who manages the site holds a phone to a lock that needs its sync. Faults: as listed in ActFault. */
+export async function syncByPhone(
+  { house, options, handsets }: InHouse,
+  person: string,
+  { device, phone, offline: isOffline }: PhoneSyncOrder,
+): Promise<Result<PhoneSyncDone, ActFault>> {
+  if (!options.worldSite.site.people.some(({ id }) => id === person)) return failed({ code: "no-such-person" });
+  const host = hostOf(house, device);
+  if (!host.ok) return host;
+  const lock = house.locks.get(host.value.id);
+  if (lock === undefined) return failed({ code: "not-a-ble-lock" });
+  const { peripheral } = lock;
+  const done = await handsets.sync(person, { device: host.value.id, peripheral }, { phone, isOffline });
+  options.log.add({
+    device: host.value.id,
+    who: person,
+    with: "phone",
+    ...(done.ok
+      ? { kind: "synced", note: `by ${done.value.phone}, ${done.value.logEntries} entries` }
+      : { kind: "visit-failed", reason: done.fault.code }),
+  });
+  return done;
+}
+
 /** Somebody inside throws the second bolt or draws it back. Faults: no-such-device, no-deadbolt. */
 export function turnDeadbolt(
   { house, options }: InHouse,
@@ -161,6 +206,27 @@ export function turnDeadbolt(
   if (house.locks.get(host.value.id)?.turnDeadbolt(to) !== true) return failed({ code: "no-deadbolt" });
   options.log.add({ device: host.value.id, kind: "door", note: `deadbolt ${to}` });
   return ok({ device: host.value.id, deadbolt: to });
+}
+
+/** The card in a lock's box, as text. Faults: no-such-device, no-setup-code (it is none that is paired by one). */
+export function setupCode({ house }: InHouse, device: string): Result<string, ActFault> {
+  const host = hostOf(house, device);
+  if (!host.ok) return host;
+  const hardware = house.locks.get(host.value.id)?.firmware.hardware;
+  if (hardware?.setup === undefined) return failed({ code: "no-setup-code" });
+  // What was printed when the lock was made: the key of today may be another (SPEC Z10).
+  return ok(formatSetupCode({ lockPublicKey: x25519PublicKey(hardware.factoryKey), ...hardware.setup }));
+}
+
+/** The lock forgets everything; only its setup code can give it an authority again. Faults: no-such-device, no-setup-code. */
+export function factoryReset({ house, options }: InHouse, device: string): Result<DeviceId, ActFault> {
+  const host = hostOf(house, device);
+  if (!host.ok) return host;
+  const lock = house.locks.get(host.value.id);
+  if (lock === undefined) return failed({ code: "no-setup-code" });
+  lock.factoryReset();
+  options.log.add({ device: host.value.id, kind: "door", note: "factory reset" });
+  return ok(host.value.id);
 }
 
 /** What a person has on them: their own credentials, and what is in their pockets. */
@@ -181,6 +247,7 @@ interface Host {
   readonly id: DeviceId;
   readonly firmware: LockHost["firmware"] | NetworkedHost["firmware"];
   readonly boot: number;
+  isKeypadAsleep(): boolean;
   press(keys: readonly KeypadKey[]): Promise<LockOutcome>;
   pressOne(key: KeypadKey): readonly LockOutcome[];
   present(attempt: Exclude<Attempt, { kind: "code" }>): LockOutcome;
@@ -195,6 +262,7 @@ function hostOf({ locks, networked }: House, text: string): Result<Host, ActFaul
     id,
     firmware,
     boot: "journal" in firmware ? firmware.journal.boot : firmware.bootCount,
+    isKeypadAsleep: () => host.keypadAsleep,
     press: (keys) => host.press(keys),
     pressOne: (key) => host.pressOne(key),
     present: (attempt) => host.present(attempt),
@@ -365,7 +433,8 @@ function buildLock(device: SiteDevice, truth: WorldDevice, options: HouseOptions
       driftPpm: truth.driftPpm,
       battery: truth.batteryPercent === undefined ? undefined : new Battery(truth.batteryPercent),
       ...(modelByName[device.model].deadboltRefusesDaily ? { deadbolt: new Deadbolt() } : {}),
-      staticPrivateKey: seededRandom(seed, `lock/${device.id}/static-key`).bytes(32),
+      factoryKey: seededRandom(seed, `lock/${device.id}/static-key`).bytes(32),
+      setup: { secret: seededRandom(seed, `lock/${device.id}/setup-secret`).bytes(SETUP_SECRET_BYTES) },
     },
     new FileFlash(join(stateFolder, device.id)),
     clock.monotonicMs(),

@@ -3,7 +3,7 @@
 import { unixSeconds } from "../../protocol/base/units.ts";
 import { modelByName } from "../../protocol/firmware/models.ts";
 import { hasKey } from "../../protocol/site/rights.ts";
-import { auditEntryToEvent } from "../../protocol/wire/audit-entry.ts";
+import { auditEntryToEvent } from "../../protocol/wire/audit-event.ts";
 import type { LockHost } from "../device/lock-host.ts";
 import type { NetworkedHost } from "../device/networked-host.ts";
 import type { ResidentPhone } from "../people/resident-phone.ts";
@@ -62,6 +62,9 @@ export function deviceSnapshot({ house, options }: SnapshotParts, id: string) {
     hardware: truth?.hardware ?? null,
     hasKeypad: model.digitTimeoutMs !== undefined,
     checkMarkKey: model.checkMarkKey,
+    keypadWakesByKey: model.keypadWake === "any-key",
+    /** Dark: the next key only wakes it (SPEC K5). */
+    keypadAsleep: (lock ?? networked)?.keypadAsleep ?? false,
     digits: site.doorcodeDigits,
     ...(lock === undefined ? {} : lockPart(lock, options)),
     ...(networked === undefined ? {} : networkedPart(networked)),

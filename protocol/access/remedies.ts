@@ -275,7 +275,7 @@ const causeAndRemedyByReason: Readonly<Record<ReasonCode, readonly [cause: strin
   ],
   ENTRY_TIMEOUT: [
     "A digit came later than 5 seconds after the one before it.",
-    "Type the code again, each digit within 5 seconds of the one before.",
+    "Touch the keypad if it is dark, then type the whole code again, each digit within 5 seconds of the one before.",
   ],
   CREDENTIAL_NOT_SUPPORTED: [
     "This device does not read this kind of credential.",

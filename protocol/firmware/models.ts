@@ -2,7 +2,11 @@
  * The device models and what each can do: credentials, key, relocking, keypad, power, network, licences, firmware floor.
  *
  * Lock models: support.door.com articles 40449163970071 (C1), 40638907908887 (C2), 40645638492055 (M2), 41155098063127
- * (Interconnect), 41305141978391 (R2); keypad timing: 24658677135255. Reader models: knowledge.akuvox.com door-unlock-configuration-4 gives the
+ * (Interconnect), 41305141978391 (R2); keypad timing: 24658677135255. Waking the keypad by any key: 40449163970071 (C1), 40639215976983 (C2),
+ * 40645638492055 (M2), 41154846312983 (Interconnect), 41305141978391 (R2), 39996104349079 (digits typed on a sleeping lock fail).
+ * They say that it comes first and do not say when the keypad sleeps again: that it does the digit timeout after the last
+ * press and when an entry has ended is our assumption. Of the readers nothing is published; that they are always
+ * lit is assumed too (`keypadWakeEvidence`). Reader models: knowledge.akuvox.com door-unlock-configuration-4 gives the
  * credentials of the family, not of each model, so `credentialsEvidence` says where the list of one model is our reading.
  */
 import type { CredentialKind } from "../access/credential-kind.ts";
@@ -46,6 +50,9 @@ export interface DeviceModel {
   readonly digitTimeoutMs?: number;
   /** A check-mark key ends the entry; otherwise the last digit does. */
   readonly checkMarkKey: boolean;
+  /** Which press wakes a sleeping keypad, without being part of the entry; "none": it never sleeps, or there is no keypad. */
+  readonly keypadWake: "any-key" | "none";
+  readonly keypadWakeEvidence: "sourced" | "assumed";
   /** An extended deadbolt refuses daily codes. */
   readonly deadboltRefusesDaily: boolean;
   /** Its profile knows door licences. */
@@ -63,6 +70,8 @@ const lockDefaults = {
   credentialsEvidence: "sourced",
   digitTimeoutMs,
   checkMarkKey: false,
+  keypadWake: "any-key",
+  keypadWakeEvidence: "sourced",
   deadboltRefusesDaily: false,
   hasLicences: false,
 } as const;
@@ -79,6 +88,8 @@ const readerDefaults = {
   relockSeconds: 5,
   digitTimeoutMs,
   checkMarkKey: true,
+  keypadWake: "none",
+  keypadWakeEvidence: "assumed",
   deadboltRefusesDaily: false,
   hasLicences: true,
 } as const;
@@ -146,6 +157,8 @@ export const modelByName: Readonly<Record<ModelName, DeviceModel>> = {
     credentialsEvidence: "sourced",
     mechanicalKey: false,
     checkMarkKey: false,
+    keypadWake: "none",
+    keypadWakeEvidence: "sourced",
     deadboltRefusesDaily: false,
     hasLicences: false,
   },

@@ -6,7 +6,7 @@
  * because it must tell "no access permission" from "invalid credential" at once.
  */
 import { type CredentialState, credentialKinds } from "../access/credential-kind.ts";
-import { lookupBytes, type Medium, presentationLookup } from "../access/lookup.ts";
+import { type Medium, presentationLookup } from "../access/lookup.ts";
 import {
   type Grant,
   type LockPolicy,
@@ -15,6 +15,7 @@ import {
   type PolicySchedule,
   policyLimits,
 } from "../access/policy.ts";
+import { equalBytes, readU32 } from "../base/bytes.ts";
 import { failed, ok, type Result } from "../base/result.ts";
 import { type UnixSeconds, unixSeconds } from "../base/units.ts";
 import { type DeviceModel, modelByName } from "../firmware/models.ts";
@@ -31,7 +32,6 @@ export interface CompileOptions {
   readonly codeHashKey: Uint8Array;
   /** The key that a keycard proves; absent: cards without keys. */
   readonly cardKeyOf?: (credentialId: string) => Uint8Array | undefined;
-  readonly leaseEnd?: LockPolicy["leaseEnd"];
   /** True: hold people without a key to the door as well, to say more about them than this lock could. Never for a real lock. */
   readonly holdAll?: boolean;
 }
@@ -75,7 +75,7 @@ export function compileLockPolicy(
     keypad: keypadRules(site, door, model),
     ...(model.hasLicences ? { licence: door.licence } : {}),
     doorAssigned: door.company !== undefined || !model.hasLicences,
-    leaseEnd: options.leaseEnd ?? {},
+    leaseEnd: leaseEnds(site, options.now),
     zone: zoneTable(site.timeZone, unixSeconds(Math.max(0, options.now - zoneSecondsBefore)), options.now),
     schedules: plan.schedules.map(compileSchedule),
     holidays: compileHolidays(site, door),
@@ -154,7 +154,7 @@ function compileCredential(
   { codeHashKey, cardKeyOf, now, holdAll }: CompileOptions,
 ): readonly PolicyCredential[] {
   const { door, model } = plan;
-  const { id, kind, person, doors, digits, token, from, until, usesLeft } = credential;
+  const { id, kind, person, doors, digits, token, from, until, usesAllowed } = credential;
   if (kind === "mechanical-key" || !model.takes.includes(kind)) return [];
   const isForDoor = doors === undefined || doors.includes(door.id);
   const rights = isForDoor && person !== undefined ? (plan.rightsByPerson.get(person) ?? 0) : 0;
@@ -179,7 +179,7 @@ function compileCredential(
       ...(until === undefined ? {} : { validUntil: until }),
       ...revocationAhead(holder, now),
       ...(kind === "app-key" && holder?.signedOutAt !== undefined ? { certificatesFrom: holder.signedOutAt } : {}),
-      ...(usesLeft === undefined ? {} : { usesAllowed: usesLeft }),
+      ...(usesAllowed === undefined ? {} : { usesAllowed }),
     },
   ];
 }
@@ -209,6 +209,16 @@ function tokenMedium(kind: SiteCredential["kind"]): Medium | undefined {
     default:
       return undefined;
   }
+}
+
+/** From now on: each newer policy begins the leases anew. */
+function leaseEnds({ leaseDays: { app, code, keycard } }: Site, now: UnixSeconds): LockPolicy["leaseEnd"] {
+  const endAfter = (days: number): UnixSeconds => unixSeconds(now + days * daySeconds);
+  return {
+    ...(app === undefined ? {} : { app: endAfter(app) }),
+    ...(code === undefined ? {} : { code: endAfter(code) }),
+    ...(keycard === undefined ? {} : { keycard: endAfter(keycard) }),
+  };
 }
 
 function keypadRules(site: Site, door: Door, model: DeviceModel): LockPolicy["keypad"] {
@@ -288,22 +298,25 @@ function limitFault(policy: LockPolicy): CompileFault | undefined {
   return undefined;
 }
 
-/** Lookups of all media are drawn from one space, so one map tells them apart. */
+/** Lookups of all media are drawn from one space, so one map tells them apart: by their first word, which hardly two have in common. */
 function ambiguityFault(credentials: readonly PolicyCredential[]): CompileFault | undefined {
-  const firstByLookup = new Map<bigint, string>();
+  const knownByFirstWord = new Map<number, { readonly id: string; readonly lookup: Uint8Array }[]>();
   for (const { id, keypadLookup, tokenLookup } of credentials) {
     for (const lookup of [keypadLookup, tokenLookup]) {
       if (lookup === undefined) continue;
-      const name = new DataView(lookup.buffer, lookup.byteOffset, lookupBytes).getBigUint64(0);
-      const first = firstByLookup.get(name);
-      if (first !== undefined) return { code: "ambiguous-credential", first, second: id };
-      firstByLookup.set(name, id);
+      const firstWord = readU32(lookup, 0);
+      const known = knownByFirstWord.get(firstWord);
+      const first = known?.find((other) => equalBytes(other.lookup, lookup));
+      if (first !== undefined) return { code: "ambiguous-credential", first: first.id, second: id };
+      if (known === undefined) knownByFirstWord.set(firstWord, [{ id, lookup }]);
+      else known.push({ id, lookup });
     }
   }
   return undefined;
 }
 
+const daySeconds = 86_400;
 const dayMinutes = 1_440;
 const weekMinutes = 10_080;
 /** A lock's clock may stand a little before its policy was made; a week behind it is wrong. */
-const zoneSecondsBefore = 7 * 86_400;
+const zoneSecondsBefore = 7 * daySeconds;

@@ -156,13 +156,13 @@ function decideByAllThatIsKnown(
 function checkResult(
   check: CheckName,
   { failedChecks, unevaluated }: Decision,
-  { usesLeft }: SiteCredential,
+  { usesAllowed }: SiteCredential,
   refined: (reasons: readonly DenialReason[]) => readonly ReasonCode[],
 ): DeskDecision["checks"][number] {
   const reasons = refined(failedChecks.filter((reason) => checkByDenialReason[reason] === check));
   if (reasons.length > 0) return { check, result: "failed", reasons };
   if (unevaluated.includes(check)) return { check, result: "not evaluated", reasons };
-  const isAssumed = checksOfTheDeviceAlone.includes(check) || (check === "uses" && usesLeft !== undefined);
+  const isAssumed = checksOfTheDeviceAlone.includes(check) || (check === "uses" && usesAllowed !== undefined);
   return { check, result: isAssumed ? "assumed" : "passed", reasons };
 }
 

@@ -76,11 +76,12 @@ function oddsFindings(site: Site): readonly Finding[] {
 
 function buildSite(file: SiteFile, clock: SiteClock): Site {
   assert(isTimeZone(file.site.timeZone), "the findings have looked at the time zone");
-  const { guessing, propertyManager, ...site } = file.site;
+  const { guessing, leases, propertyManager, ...site } = file.site;
   return {
     ...site,
     propertyManager: present(propertyManager),
     guessing: present(guessing),
+    leaseDays: present(leases),
     doors: file.doors.map((door) => buildDoor(door, clock)),
     devices: file.devices.map(buildDevice),
     panels: file.panels.map(({ id, name, door }) => ({ id: checkedDeviceId(id), name: name ?? id, door })),
@@ -146,12 +147,12 @@ function buildDevice({ id, name, address, ...device }: SiteFile["devices"][numbe
 }
 
 function buildCredential(credential: SiteFile["credentials"][number], clock: SiteClock): SiteCredential {
-  const { id, kind, person, doors, state, from, until, usesLeft } = credential;
+  const { id, kind, person, doors, state, from, until, usesAllowed } = credential;
   return {
     id,
     kind,
     state,
-    ...present({ person, doors, usesLeft, ...presentedBy(credential) }),
+    ...present({ person, doors, usesAllowed, ...presentedBy(credential) }),
     ...period(from, until, clock),
   };
 }

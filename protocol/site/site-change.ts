@@ -80,7 +80,7 @@ function withReplacement(site: Site, id: string, from: UnixSeconds): Site {
     state: "active",
     from,
     ...(old.kind === "temp-key" ? { until: unixSeconds(from + 3_600) } : {}),
-    ...(old.usesLeft === undefined ? {} : { usesLeft: Math.max(1, old.usesLeft) }),
+    ...(old.usesAllowed === undefined ? {} : { usesAllowed: Math.max(1, old.usesAllowed) }),
     ...(digits === undefined ? {} : { digits: unusedDigits(site, digits.length) }),
     ...(token === undefined ? {} : { token: `${token}/new` }),
   };

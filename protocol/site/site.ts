@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import { type CredentialKind, type CredentialState, credentialStates } from "../access/credential-kind.ts";
-import type { DoorLicence } from "../access/policy.ts";
+import type { DoorLicence, LeaseClass } from "../access/policy.ts";
 import type { DeviceId, LocalDay, UnixSeconds } from "../base/units.ts";
 import { type ModelName, networkedOrBleModelNames } from "../firmware/models.ts";
 import { isTimeText } from "./site-time.ts";
@@ -21,6 +21,8 @@ export interface Site {
   readonly doorcodeDigits: number;
   readonly propertyManager: PropertyManager;
   readonly guessing: GuessingRules;
+  /** For how many days a class of credentials goes on at a lock that hears nothing newer (SPEC N11); absent: without end. */
+  readonly leaseDays: Readonly<Partial<Record<LeaseClass, number>>>;
   readonly holidays: readonly SiteHoliday[];
   readonly doors: readonly Door[];
   readonly devices: readonly SiteDevice[];
@@ -151,7 +153,7 @@ export interface SiteCredential {
   readonly from?: UnixSeconds;
   readonly until?: UnixSeconds;
   /** How often in all since it was given, at each device, whatever was used so far (SPEC D12): devices count by the id and forget none. */
-  readonly usesLeft?: number;
+  readonly usesAllowed?: number;
   readonly digits?: string;
   readonly token?: string;
 }
@@ -180,6 +182,14 @@ const digitsText = (min: number, max: number) =>
   z.string().regex(new RegExp(`^[0-9]{${min},${max}}$`), `${min}-${max} digits, quoted`);
 const hexText = z.string().regex(/^[0-9a-f]{8,40}$/i, "8-40 hex digits, quoted");
 const refs = (max: number) => z.array(idText).max(max);
+
+/**
+ * A lock is visited by half of its lease, and warns two days before the end: with five days a site in order sees no warning. A year is as
+ * good as none for a lock on batteries.
+ */
+const leaseDays = z
+  .custom<number>((value) => z.int().min(5).max(366).safeParse(value).success, "a whole number of days, 5-366")
+  .optional();
 
 const windowSchema = { from: clockText, to: clockText };
 const licenceSchema = z.strictObject({
@@ -265,7 +275,11 @@ const credentialBase = {
   state: z.enum(credentialStates).default("active"),
   from: timeText.optional(),
   until: timeText.optional(),
-  usesLeft: z.int().min(0).max(1_000_000).optional(),
+  usesAllowed: z.int().min(0).max(1_000_000).optional(),
+  /** Its name once, which said something else: a file that has it must say which of the two it means. */
+  usesLeft: z
+    .custom<undefined>((value) => value === undefined, 'the key "usesAllowed": how often in all, at each device')
+    .optional(),
 };
 const credentialSchema = z.discriminatedUnion("kind", [
   z.strictObject({ ...credentialBase, kind: z.literal("app-key") }),
@@ -306,6 +320,7 @@ export const siteFileSchema = z.strictObject({
         waiver: z.strictObject({ by: nameText, reason: z.string().min(1).max(400) }).optional(),
       })
       .prefault({}),
+    leases: z.strictObject({ app: leaseDays, code: leaseDays, keycard: leaseDays }).prefault({}),
   }),
   holidays: z.array(holidaySchema).max(siteLimits.holidays).default([]),
   doors: z.array(doorSchema).max(siteLimits.doors),

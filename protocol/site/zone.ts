@@ -45,8 +45,9 @@ export function parseDate(text: string): LocalDay | undefined {
  * first of the two (Temporal's "compatible"). Undefined for one that does not exist in any year.
  */
 export function parseCivilTime(timeZone: string, text: string): UnixSeconds | undefined {
-  const time = read(() => Temporal.PlainDateTime.from(text, { overflow: "reject" }));
-  return time === undefined ? undefined : secondsOf(time.toZonedDateTime(timeZone));
+  // The zone may carry the last and first of Temporal's days out of its range, so that belongs to the reading.
+  const time = read(() => Temporal.PlainDateTime.from(text, { overflow: "reject" }).toZonedDateTime(timeZone));
+  return time === undefined ? undefined : secondsOf(time);
 }
 
 /** Reads an exact time with `Z` or an offset, whole seconds. */

@@ -57,5 +57,9 @@ export function verifyDelivery(
   // The root covers every page, so the pages' own hashes have nothing to add where all of it came at once.
   if (bundle.length !== length || !equalBytes(sha256(bundle), root)) return failed({ code: "root-mismatch" });
   const policy = decodePolicy(bundle);
-  return policy.ok ? ok({ epoch, version, root, bundle, policy: policy.value }) : failed({ code: "bad-policy" });
+  // What the device will order by must be what the authority signed for it.
+  const isSame = policy.ok && policy.value.epoch === epoch && policy.value.version === version;
+  return policy.ok && isSame
+    ? ok({ epoch, version, root, bundle, policy: policy.value })
+    : failed({ code: "bad-policy" });
 }

@@ -122,7 +122,7 @@ export class LockAccess {
 
   #greet(blob: SignedBlob): void {
     // SPEC Y11: signature, then the session's key, then locks; the dates are judged with everything else.
-    if (!verifyTyped(this.#pairing.authority.courier, signedTypes.app, blob.bytes, blob.signature)) {
+    if (!verifyTyped(this.#pairing.keyset.keyset.courier, signedTypes.app, blob.bytes, blob.signature)) {
       return this.#refuse("app-greet", "bad-signature");
     }
     const read = appCertificate.decode(blob.bytes);

@@ -7,8 +7,10 @@
  *
  * Theory of operation. The clock is a reading at a moment of the lock's own counter. Power takes the reading; what stays is a mark,
  * persisted now and then: a time that was certainly past. Marks are kept apart by who they rest on, because a delegate's time may be a
- * lie of a stolen gateway and the authority's next answer undoes it, mark and all; the authority's own mark only rises. While the
- * clock is not set, powered seconds are counted across boots: leases run on them (SPEC D9).
+ * lie of a stolen gateway and the authority's next answer undoes it, mark and all; the authority's own mark only rises. Beside them
+ * stands the floor: the highest time that the authority itself signed; by it dates are judged while the clock is not set, because a
+ * crystal that runs is nobody's word (SPEC Y8). While the clock is not set, powered seconds are counted across boots: leases run on
+ * them (SPEC D9).
  */
 import type { ClockQuality, LockState } from "../access/attempt.ts";
 import { assert, failed, ok, type Result } from "../base/result.ts";
@@ -23,6 +25,8 @@ export interface LockClock {
   /** What it showed at a moment of the lock's counter; absent when unset. */
   readonly reading?: { readonly unixMs: UnixMs; readonly at: MonotonicMs };
   readonly marks: ClockMarks;
+  /** The highest time that the authority signed for this lock and it took; 0 before the first. Only rises. */
+  readonly floor: UnixSeconds;
   /** Powered seconds without a set clock, until `unsetSince`; 0 while it is set. */
   readonly poweredUnsetSeconds: number;
   readonly unsetSince: MonotonicMs;
@@ -36,7 +40,9 @@ export interface ClockMarks {
 
 /** What survives a loss of power. */
 export interface PersistedClock {
-  readonly marks: ClockMarks;
+  /** Absent when the clock was never set. */
+  readonly marks?: ClockMarks;
+  readonly floor: UnixSeconds;
   readonly poweredUnsetSeconds: number;
 }
 
@@ -77,8 +83,9 @@ export const PERSIST_EVERY_SECONDS = 3_600;
 export function bootClock(persisted: PersistedClock | undefined, builtAt: UnixSeconds, now: MonotonicMs): LockClock {
   const poweredUnsetSeconds = persisted?.poweredUnsetSeconds ?? 0;
   const marks = persisted?.marks;
+  const floor = unixSeconds(Math.max(persisted?.floor ?? 0, builtAt));
   if (marks === undefined) {
-    return { quality: "unset", marks: { authority: builtAt }, poweredUnsetSeconds, unsetSince: now };
+    return { quality: "unset", marks: { authority: builtAt }, floor, poweredUnsetSeconds, unsetSince: now };
   }
   const kept = { ...marks, authority: unixSeconds(Math.max(marks.authority, builtAt)) };
   return {
@@ -86,6 +93,7 @@ export function bootClock(persisted: PersistedClock | undefined, builtAt: UnixSe
     source: (kept.site ?? 0) > kept.authority ? "site" : "authority",
     reading: { unixMs: unixMs(highestMark(kept) * 1_000), at: now },
     marks: kept,
+    floor,
     poweredUnsetSeconds,
     unsetSince: now,
   };
@@ -96,10 +104,10 @@ export function readClock({ reading }: LockClock, now: MonotonicMs): UnixMs | un
   return reading === undefined ? undefined : unixMs(reading.unixMs + (now - reading.at));
 }
 
-/** The time by which dates of signed objects are judged: the reading, or the mark of a clock that is unset. SPEC Y8. */
+/** The time by which dates of signed objects are judged: the reading of a clock that is set, else the floor. SPEC Y8. */
 export function judgedAt(clock: LockClock, now: MonotonicMs): UnixSeconds {
   const shown = readClock(clock, now);
-  return shown === undefined ? unixSeconds(highestMark(clock.marks)) : unixSeconds(shown / 1_000);
+  return clock.quality === "set" && shown !== undefined ? unixSeconds(Math.floor(shown / 1_000)) : clock.floor;
 }
 
 /** What `decide` needs: its `now` and the lock's clock. */
@@ -109,8 +117,9 @@ export function clockForDecision(
 ): { readonly now: UnixSeconds; readonly clock: LockState["clock"] } {
   const { quality } = clock;
   const poweredSecondsUnset = poweredUnset(clock, now);
+  const shown = readClock(clock, now);
   return {
-    now: judgedAt(clock, now),
+    now: unixSeconds(shown === undefined ? highestMark(clock.marks) : shown / 1_000),
     clock: { quality, highWater: unixSeconds(highestMark(marksAt(clock, now))), poweredSecondsUnset },
   };
 }
@@ -135,9 +144,10 @@ export function takeTime(clock: LockClock, offer: TimeOffer, now: MonotonicMs): 
   }
   const old = shown === undefined ? {} : { oldUnixMs: shown };
   const heldSource = source === "authority" ? source : (clock.source ?? source);
+  const floor = source === "authority" ? unixSeconds(Math.max(clock.floor, newUnixMs / 1_000)) : clock.floor;
   if (isRight) {
     const marks = source === "authority" ? { authority: clock.marks.authority } : clock.marks;
-    return ok({ clock: { ...clock, source: heldSource, marks }, ...old, newUnixMs, written: false });
+    return ok({ clock: { ...clock, source: heldSource, marks, floor }, ...old, newUnixMs, written: false });
   }
   const set = {
     quality: "set",
@@ -149,22 +159,24 @@ export function takeTime(clock: LockClock, offer: TimeOffer, now: MonotonicMs): 
   const before = marksAt(clock, now);
   // SPEC J5: the authority's answer undoes what a delegate did; before a delegate's, what the authority's reading had reached is kept.
   const marks = source === "authority" ? { authority: clock.marks.authority } : before;
-  const next: LockClock = { ...set, quality: "set", marks };
+  const next: LockClock = { ...set, quality: "set", marks, floor };
   return ok({ clock: { ...next, marks: marksAt(next, now) }, ...old, newUnixMs, written: true });
 }
 
 /** What must survive a loss of power at this moment. */
 export function persistedClock(clock: LockClock, now: MonotonicMs): PersistedClock {
-  return { marks: marksAt(clock, now), poweredUnsetSeconds: poweredUnset(clock, now) };
+  const marks = clock.quality === "unset" ? {} : { marks: marksAt(clock, now) };
+  return { ...marks, floor: clock.floor, poweredUnsetSeconds: poweredUnset(clock, now) };
 }
 
-/** Whether the difference to what was last persisted is worth a write: an hour of either count, or a mark that was undone. SPEC J6. */
+/** Whether the difference to what was last persisted is worth a write: an hour of either count, a mark that was undone, or the floor. SPEC J6. */
 export function isPersistDue(clock: LockClock, last: PersistedClock | undefined, now: MonotonicMs): boolean {
   if (last === undefined) return true;
   const next = persistedClock(clock, now);
-  const gained = highestMark(next.marks) - highestMark(last.marks);
+  const gained = markOf(next) - markOf(last);
   const powered = next.poweredUnsetSeconds - last.poweredUnsetSeconds;
-  return gained >= PERSIST_EVERY_SECONDS || gained < 0 || powered >= PERSIST_EVERY_SECONDS || powered < 0;
+  const isLater = (difference: number): boolean => difference >= PERSIST_EVERY_SECONDS || difference < 0;
+  return isLater(gained) || isLater(powered) || next.floor > last.floor;
 }
 
 function delegateRefusal(
@@ -188,6 +200,10 @@ function marksAt(clock: LockClock, now: MonotonicMs): ClockMarks {
   const seconds = unixSeconds(shown / 1_000);
   if (source === "site") return { ...marks, site: unixSeconds(Math.max(marks.site ?? 0, seconds)) };
   return { ...marks, authority: unixSeconds(Math.max(marks.authority, seconds)) };
+}
+
+function markOf({ marks }: PersistedClock): number {
+  return marks === undefined ? 0 : highestMark(marks);
 }
 
 function highestMark({ authority, site }: ClockMarks): number {

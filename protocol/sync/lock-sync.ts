@@ -1,51 +1,52 @@
 /**
- * The lock's end of a door sync: fed with the courier's messages, drained of answers and of actions for the firmware.
+ * The lock's end of a door sync: fed with the courier's messages, drained of answers and of actions for the firmware. What is
+ * taken of a signed thing, `lock-judgement.ts` says; here is what comes when.
  *
  * Theory of operation. The courier greets with its certificate; only then does the lock tell what it holds. After that each
  * request stands alone and is checked in the order the SPEC gives: signature, pairing, order, dates. Time comes first, so
  * that dates are judged by a right clock. A manifest is verified whole before a byte of its bundle is taken; pages are
- * checked one by one and handed to the firmware to stage; the policy is decoded and its root compared before the firmware
- * is asked to commit, in one write. Until then the lock decides by the policy it has. The machine never calls back: what
- * the firmware must do comes out as an action, and what came of it is fed in.
+ * checked one by one and handed to the firmware to stage; the seal is opened, the delta applied to what is held, and the
+ * root compared before the firmware is asked to commit, in one write. Until then the lock decides by the policy it has. The
+ * machine never calls back: what the firmware must do comes out as an action, and what came of it is fed in.
  *
- * Source: SPEC Y1-Y9; PROTOCOL parts 3-5.
+ * Source: SPEC Y1-Y9, Y15; PROTOCOL parts 3-5.
  */
-import { comparePolicyOrder, decodePolicy } from "../access/policy.ts";
+import type { LockPolicy } from "../access/policy.ts";
 import { concatBytes, equalBytes } from "../base/bytes.ts";
 import { assert } from "../base/result.ts";
-import { type MonotonicMs, type UnixMs, type UnixSeconds, unixMs } from "../base/units.ts";
-import { sha256, verifyTyped } from "../crypto.ts";
-import {
-  courierCertificate,
-  lockReport,
-  logRelease,
-  PAGE_BYTES,
-  type PolicyManifest,
-  policyManifest,
-  type SignedBlob,
-  signedTypes,
-  timeAnswer,
-} from "../wire/signed-objects.ts";
+import type { MonotonicMs, UnixMs, UnixSeconds } from "../base/units.ts";
+import { sha256 } from "../crypto.ts";
+import { AUDIT_BATCH_ENTRIES, auditBatch, entriesOfBatch, sealAuditBatch } from "../wire/sealing.ts";
+import { lockReport, type PolicyManifest, type SignedBlob } from "../wire/signed-objects.ts";
 import {
   type CourierMessage,
   courierMessage,
-  LOG_ANSWER_ENTRIES,
   type LockMessage,
   lockMessage,
   type Refusal,
 } from "../wire/sync-message.ts";
-import { type AuthorityPublicKeys, macReport, pageHash } from "./authority.ts";
+import { macReport, type PairingKeys } from "./authority.ts";
+import type { HeldKeyset } from "./keyset.ts";
+import { judgedAt, type LockClock, readClock, takeTime } from "./lock-clock.ts";
+import {
+  isNextPage,
+  judgeGreeting,
+  judgeKeyset,
+  judgeManifest,
+  judgeRelease,
+  judgeTime,
+  type KnownAuthority,
+  openBundle,
+  wholePages,
+} from "./lock-judgement.ts";
 
-/** A clock answer is written only when the lock is further off than this. PROTOCOL part 5. */
-export const DRIFT_TOLERANCE_MS = 2_000;
-/** Longer round trips make the midpoint worthless; they are refused. PROTOCOL part 5. */
-export const ROUND_TRIP_LIMIT_MS = 2_000;
-
-/** What a lock pinned when it was paired. */
+/** What a lock keeps of its pairing. The keyset alone changes: a later epoch under the same root. */
 export interface LockPairing {
   readonly pairingId: Uint8Array;
-  readonly authority: AuthorityPublicKeys;
-  readonly reportKey: Uint8Array;
+  /** Ed25519 public key of the offline root. */
+  readonly root: Uint8Array;
+  readonly keyset: HeldKeyset;
+  readonly keys: PairingKeys;
 }
 
 /** What the firmware knows at this moment; given with every message, so that the machine holds no stale copy. */
@@ -56,6 +57,8 @@ export interface LockFacts {
   readonly bootCount: number;
   readonly uptimeSeconds: number;
   readonly policy: { readonly epoch: number; readonly version: number; readonly root: Uint8Array };
+  /** The policy itself, which a delta stands on; absent while there is none. */
+  readonly heldPolicy?: LockPolicy;
   /** A bundle begun in an earlier session: whole pages only, in order from the first. */
   readonly staged?: { readonly manifestHash: Uint8Array; readonly bytes: Uint8Array };
   /** `first`: the oldest entry that is neither released nor lost, `next` when there is none; `headBefore`: the chain head before it. */
@@ -65,22 +68,28 @@ export interface LockFacts {
     readonly headBefore: Uint8Array;
     readonly chainHead: Uint8Array;
   };
-  readonly clock: {
-    readonly quality: "set" | "lower-bound" | "unset";
-    /** What the clock shows; absent when unset. */
-    readonly unixMs?: UnixMs;
-    /** The highest signed time ever seen: dates are judged by it unless the clock is set. */
-    readonly floor: UnixSeconds;
-  };
+  /** The clock, and the moment of the lock's own counter by which it runs. */
+  readonly clock: { readonly state: LockClock; readonly now: MonotonicMs };
   readonly battery: { readonly millivolts: number; readonly percent: number };
 }
 
-/** What the firmware must do. `commit`, `read-log` and `free-log` wait for the method named after them. */
+/** What the firmware must do. `keep-keyset`, `commit`, `read-log` and `free-log` wait for the method named after them. */
 export type LockAction =
-  | { readonly kind: "set-clock"; readonly oldUnixMs?: UnixMs; readonly newUnixMs: UnixMs; readonly written: boolean }
+  /** Puts the clock into this state; `written` is false where only marks and source changed. */
+  | {
+      readonly kind: "set-clock";
+      readonly clock: LockClock;
+      readonly oldUnixMs?: UnixMs;
+      readonly newUnixMs: UnixMs;
+      readonly written: boolean;
+      /** Whether the authority itself says so; a delegate's word proves no day to be over. */
+      readonly signedBy: "authority" | "site";
+    }
+  /** -> keysetKept or keysetNotKept. */
+  | { readonly kind: "keep-keyset"; readonly keyset: HeldKeyset }
   | { readonly kind: "begin-staging"; readonly manifestHash: Uint8Array }
   | { readonly kind: "stage"; readonly offset: number; readonly bytes: Uint8Array }
-  /** -> commitDone or commitFailed. */
+  /** `bundle` is the new policy as it is encoded. -> commitDone or commitFailed. */
   | {
       readonly kind: "commit";
       readonly epoch: number;
@@ -94,16 +103,19 @@ export type LockAction =
   | { readonly kind: "free-log"; readonly through: number; readonly chainHead: Uint8Array }
   | { readonly kind: "end" };
 
-type Waiting = "commit" | "read-log" | "free-log";
+type Waiting = "keep-keyset" | "commit" | "read-log" | "free-log";
 type Request = CourierMessage["kind"];
 
 export class LockSync {
-  readonly #pairing: LockPairing;
+  #pairing: LockPairing;
   readonly #courierStaticPublicKey: Uint8Array;
   readonly #nonce: Uint8Array;
   #greetedAt: MonotonicMs | undefined;
-  #nonceUsed = false;
+  #strangerRefusals = 0;
+  #isNonceUsed = false;
   #transfer: { manifest: PolicyManifest; pages: Uint8Array[]; received: number } | undefined;
+  #offeredKeyset: HeldKeyset | undefined;
+  #commitRequest: "manifest" | "page" = "manifest";
   #waiting: Waiting | undefined;
   #ended = false;
   #messages: Uint8Array[] = [];
@@ -123,21 +135,24 @@ export class LockSync {
     const read = courierMessage.decode(bytes);
     if (!read.ok) return this.#refuse("greet", "malformed-message");
     const message = read.value;
-    const outOfTurn = this.#waiting !== undefined || (message.kind === "greet") !== (this.#greetedAt === undefined);
-    if (outOfTurn) return this.#refuse(message.kind, "unexpected-message");
+    // SPEC Y15: a keyset is its root's word, whoever brings it, and a courier of its epoch is known only when it has come.
+    const isInTurn = message.kind === "keyset" || (message.kind === "greet") === (this.#greetedAt === undefined);
+    if (this.#waiting !== undefined || !isInTurn) return this.#refuse(message.kind, "unexpected-message");
     switch (message.kind) {
       case "greet":
         return this.#greet({ bytes: message.certificate, signature: message.signature }, facts, now);
+      case "keyset":
+        return this.#keyset({ bytes: message.keyset, signature: message.signature }, facts);
       case "time":
-        return this.#time({ bytes: message.answer, signature: message.signature }, facts, now);
+        return this.#time(message, facts, now);
       case "manifest":
-        return this.#manifest({ bytes: message.manifest, signature: message.signature }, facts);
+        return this.#manifest({ bytes: message.manifest, signature: message.signature }, message.bundle, facts);
       case "page":
-        return this.#page(message.offset, message.bytes);
+        return this.#page(message.offset, message.bytes, facts);
       case "release":
         return this.#release({ bytes: message.release, signature: message.signature });
       case "read-log":
-        return this.#wait("read-log", { kind: "read-log", from: message.from, limitEntries: LOG_ANSWER_ENTRIES });
+        return this.#wait("read-log", { kind: "read-log", from: message.from, limitEntries: AUDIT_BATCH_ENTRIES });
       case "finish":
         return this.#finish(facts);
       case "app-greet":
@@ -147,22 +162,40 @@ export class LockSync {
     }
   }
 
-  commitDone(policy: LockFacts["policy"]): void {
-    this.#continue("commit");
+  keysetKept(): void {
+    this.#continue("keep-keyset");
+    const keyset = this.#offeredKeyset;
+    assert(keyset !== undefined, "a keyset was offered");
+    this.#offeredKeyset = undefined;
+    this.#pairing = { ...this.#pairing, keyset };
+    // SPEC Z3: what keys of an older epoch began must not end under this one.
     this.#transfer = undefined;
-    this.#answer({ kind: "committed", ...policy });
+    this.#answer({ kind: "keyset-held", epoch: keyset.keyset.epoch });
+  }
+
+  keysetNotKept(): void {
+    this.#continue("keep-keyset");
+    this.#offeredKeyset = undefined;
+    this.#refuse("keyset", "storage-failed");
+  }
+
+  commitDone({ epoch, version }: { readonly epoch: number; readonly version: number }): void {
+    this.#continue("commit");
+    this.#answer({ kind: "committed", epoch, version });
   }
 
   commitFailed(): void {
     this.#continue("commit");
-    this.#transfer = undefined;
-    this.#refuse("page", "storage-failed");
+    this.#refuse(this.#commitRequest, "storage-failed");
   }
 
-  /** `entries` are the bytes of the entries from `from` on, `next` the sequence that the log will give next. */
+  /** `entries` are the bytes of the entries from `from` on, at most as many as were asked for; `next` the sequence that the log will give next. */
   logRead(from: number, entries: readonly Uint8Array[], next: number): void {
     this.#continue("read-log");
-    this.#answer({ kind: "log", from, entries, next });
+    const { keys, pairingId } = this.#pairing;
+    // SPEC X10: as many as fit into one batch; the courier asks for the rest.
+    const batch = sealAuditBatch(keys.audit, pairingId, from, entries.slice(0, entriesOfBatch(entries)));
+    this.#answer({ kind: "log", batch: auditBatch.encode(batch), next });
   }
 
   logFreed(outcome: { readonly through: number } | { readonly refusal: "chain-mismatch" | "storage-failed" }): void {
@@ -184,114 +217,88 @@ export class LockSync {
   }
 
   #greet(blob: SignedBlob, facts: LockFacts, now: MonotonicMs): void {
-    // SPEC Y3: signature, then holder's key, then role, then locks, then date.
-    const { pairingId, authority } = this.#pairing;
-    if (!verifyTyped(authority.courier, signedTypes.courier, blob.bytes, blob.signature)) {
-      return this.#refuse("greet", "bad-signature");
-    }
-    const read = courierCertificate.decode(blob.bytes);
-    if (!read.ok) return this.#refuse("greet", "malformed-message");
-    const certificate = read.value;
-    if (!equalBytes(certificate.staticPublicKey, this.#courierStaticPublicKey))
-      return this.#refuse("greet", "wrong-key");
-    if (certificate.role !== "courier") return this.#refuse("greet", "not-a-courier");
-    const covers = certificate.locks.length === 0 || certificate.locks.some((lock) => equalBytes(lock, pairingId));
-    if (!covers) return this.#refuse("greet", "wrong-pairing");
-    if (judgedSeconds(facts) > certificate.notAfter) return this.#refuse("greet", "expired");
+    const greeting = judgeGreeting(this.#authority(), this.#courierStaticPublicKey, blob, judged(facts));
+    if (!greeting.ok) return this.#refuse("greet", greeting.fault.code);
     this.#greetedAt = now;
-    this.#answer(hello(facts, pairingId, this.#nonce));
+    this.#answer(hello(facts, this.#pairing, this.#nonce));
   }
 
-  #time(blob: SignedBlob, facts: LockFacts, now: MonotonicMs): void {
-    // SPEC Y4: signature, pairing, nonce (once), round trip; then the midpoint, written only beyond the tolerance.
-    if (!verifyTyped(this.#pairing.authority.time, signedTypes.time, blob.bytes, blob.signature)) {
-      return this.#refuse("time", "bad-signature");
-    }
-    const read = timeAnswer.decode(blob.bytes);
-    if (!read.ok) return this.#refuse("time", "malformed-message");
-    if (!equalBytes(read.value.pairingId, this.#pairing.pairingId)) return this.#refuse("time", "wrong-pairing");
-    if (this.#nonceUsed || !equalBytes(read.value.nonce, this.#nonce)) return this.#refuse("time", "stale-nonce");
-    this.#nonceUsed = true;
+  #keyset(blob: SignedBlob, facts: LockFacts): void {
+    const { root, keyset: held } = this.#pairing;
+    const accepted = judgeKeyset(root, held, blob, judged(facts));
+    if (!accepted.ok) return this.#refuse("keyset", accepted.fault.code);
+    const { keyset, bytes, isNew } = accepted.value;
+    if (!isNew) return this.#answer({ kind: "keyset-held", epoch: keyset.epoch });
+    this.#offeredKeyset = { keyset, bytes };
+    this.#wait("keep-keyset", { kind: "keep-keyset", keyset: { keyset, bytes } });
+  }
+
+  #time(message: Extract<CourierMessage, { kind: "time" }>, facts: LockFacts, now: MonotonicMs): void {
+    const offered = judgeTime(this.#authority(), this.#isNonceUsed ? undefined : this.#nonce, message);
+    if (!offered.ok) return this.#refuse("time", offered.fault.code);
+    // SPEC Y4: once, whatever the clock makes of it.
+    this.#isNonceUsed = true;
     const roundTripMs = now - (this.#greetedAt ?? now);
-    if (roundTripMs > ROUND_TRIP_LIMIT_MS) return this.#refuse("time", "round-trip-too-long");
-    const newUnixMs = unixMs(read.value.unixMs + Math.round(roundTripMs / 2));
-    const old = facts.clock.unixMs;
-    const written =
-      facts.clock.quality !== "set" || old === undefined || Math.abs(newUnixMs - old) > DRIFT_TOLERANCE_MS;
-    const oldPart = old === undefined ? {} : { oldUnixMs: old };
-    this.#actions.push({ kind: "set-clock", ...oldPart, newUnixMs, written });
+    const taken = takeTime(facts.clock.state, { ...offered.value, roundTripMs }, facts.clock.now);
+    if (!taken.ok) return this.#refuse("time", taken.fault.code);
+    const { clock, oldUnixMs, newUnixMs, written } = taken.value;
+    const oldPart = oldUnixMs === undefined ? {} : { oldUnixMs };
+    const { source: signedBy } = offered.value;
+    this.#actions.push({ kind: "set-clock", clock, ...oldPart, newUnixMs, written, signedBy });
     this.#answer({ kind: "time-handled", ...oldPart, newUnixMs, written });
   }
 
-  #manifest(blob: SignedBlob, facts: LockFacts): void {
-    // SPEC Y5: signature, pairing, order, date, base; nothing is written before all of them hold.
-    if (!verifyTyped(this.#pairing.authority.policy, signedTypes.policy, blob.bytes, blob.signature)) {
-      return this.#refuse("manifest", "bad-signature");
-    }
-    const read = policyManifest.decode(blob.bytes);
-    if (!read.ok) return this.#refuse("manifest", "malformed-message");
-    const manifest = read.value;
-    if (manifest.pageHashes.length !== Math.ceil(manifest.length / PAGE_BYTES) || manifest.length === 0) {
-      return this.#refuse("manifest", "malformed-message");
-    }
-    if (!equalBytes(manifest.pairingId, this.#pairing.pairingId)) return this.#refuse("manifest", "wrong-pairing");
-    const offered = { epoch: manifest.epoch, version: manifest.to };
-    if (comparePolicyOrder(offered, facts.policy) <= 0) return this.#refuse("manifest", "rollback");
-    if (judgedSeconds(facts) > manifest.notAfter) return this.#refuse("manifest", "expired");
-    // A delta would need what it stands on; a snapshot stands on what every lock has: nothing.
-    if (manifest.from !== 0) return this.#refuse("manifest", "unknown-base");
+  #manifest(blob: SignedBlob, riding: Uint8Array | undefined, facts: LockFacts): void {
+    // SPEC Y6: the last pages of an older manifest, kept back until this one is committed, would roll it back.
+    this.#transfer = undefined;
+    const accepted = judgeManifest(this.#authority(), facts.policy, blob, riding, judged(facts));
+    if (!accepted.ok) return this.#refuse("manifest", accepted.fault.code);
+    const manifest = accepted.value;
+    if (riding !== undefined) return this.#complete("manifest", manifest, riding, facts);
     const manifestHash = sha256(blob.bytes);
-    const resumes = facts.staged !== undefined && equalBytes(facts.staged.manifestHash, manifestHash);
-    const bytes = resumes && facts.staged !== undefined ? wholePages(facts.staged.bytes, manifest) : new Uint8Array(0);
-    this.#transfer = { manifest, pages: bytes.length === 0 ? [] : [bytes], received: bytes.length };
-    if (!resumes) this.#actions.push({ kind: "begin-staging", manifestHash });
+    const { staged } = facts;
+    const resumed = staged !== undefined && equalBytes(staged.manifestHash, manifestHash) ? staged.bytes : undefined;
+    const bytes = resumed === undefined ? new Uint8Array(0) : wholePages(resumed, manifest);
+    this.#transfer = { manifest, pages: [bytes], received: bytes.length };
+    if (resumed === undefined) this.#actions.push({ kind: "begin-staging", manifestHash });
     this.#answer({ kind: "send-pages", offset: bytes.length });
-    if (bytes.length === manifest.length) this.#complete();
+    if (bytes.length === manifest.length) this.#completeTransfer(facts);
   }
 
-  #page(offset: number, bytes: Uint8Array): void {
+  #page(offset: number, bytes: Uint8Array, facts: LockFacts): void {
     const transfer = this.#transfer;
     // Pages follow each other without answers: those behind a refused one are still on their way, and fall silent here.
     if (transfer === undefined) return;
-    const { manifest, received } = transfer;
-    const expectedLength = Math.min(PAGE_BYTES, manifest.length - received);
-    const expectedHash = manifest.pageHashes[received / PAGE_BYTES];
-    const fits = offset === received && bytes.length === expectedLength && expectedHash !== undefined;
-    if (!fits || !equalBytes(pageHash(bytes), expectedHash)) {
+    if (!isNextPage(transfer.manifest, transfer.received, offset, bytes)) {
       this.#transfer = undefined;
       return this.#refuse("page", "page-mismatch");
     }
     this.#actions.push({ kind: "stage", offset, bytes });
     transfer.pages.push(bytes);
     transfer.received += bytes.length;
-    if (transfer.received === manifest.length) this.#complete();
+    if (transfer.received === transfer.manifest.length) this.#completeTransfer(facts);
   }
 
-  #complete(): void {
+  #completeTransfer(facts: LockFacts): void {
     const transfer = this.#transfer;
     assert(transfer !== undefined, "a completed transfer exists");
-    const { manifest, pages } = transfer;
-    const bundle = concatBytes(...pages);
-    if (!equalBytes(sha256(bundle), manifest.root)) {
-      this.#transfer = undefined;
-      return this.#refuse("page", "root-mismatch");
-    }
-    if (!decodePolicy(bundle).ok) {
-      this.#transfer = undefined;
-      return this.#refuse("page", "bad-policy");
-    }
+    this.#transfer = undefined;
+    this.#complete("page", transfer.manifest, concatBytes(...transfer.pages), facts);
+  }
+
+  /** What came of a whole bundle is committed, or nothing is. */
+  #complete(request: "manifest" | "page", manifest: PolicyManifest, sealed: Uint8Array, facts: LockFacts): void {
+    const opened = openBundle(this.#pairing.keys.bundle, manifest, sealed, facts.heldPolicy);
+    if (!opened.ok) return this.#refuse(request, opened.fault.code);
     const { epoch, to: version, root } = manifest;
-    this.#wait("commit", { kind: "commit", epoch, version, root, bundle });
+    this.#commitRequest = request;
+    this.#wait("commit", { kind: "commit", epoch, version, root, bundle: opened.value });
   }
 
   #release(blob: SignedBlob): void {
-    if (!verifyTyped(this.#pairing.authority.release, signedTypes.release, blob.bytes, blob.signature)) {
-      return this.#refuse("release", "bad-signature");
-    }
-    const read = logRelease.decode(blob.bytes);
-    if (!read.ok) return this.#refuse("release", "malformed-message");
-    if (!equalBytes(read.value.pairingId, this.#pairing.pairingId)) return this.#refuse("release", "wrong-pairing");
-    const { through, chainHead } = read.value;
+    const release = judgeRelease(this.#authority(), blob);
+    if (!release.ok) return this.#refuse("release", release.fault.code);
+    const { through, chainHead } = release.value;
     this.#wait("free-log", { kind: "free-log", through, chainHead });
   }
 
@@ -300,17 +307,23 @@ export class LockSync {
       pairingId: this.#pairing.pairingId,
       ...facts.policy,
       bootCount: facts.bootCount,
-      clock: facts.clock.quality,
-      ...(facts.clock.unixMs === undefined ? {} : { unixMs: facts.clock.unixMs }),
+      ...clockFields(facts),
       logNext: facts.log.next,
       chainHead: facts.log.chainHead,
       nonce: this.#nonce,
       logFirst: facts.log.first,
       headBefore: facts.log.headBefore,
+      keysetEpoch: this.#pairing.keyset.keyset.epoch,
     });
-    this.#answer({ kind: "report", report, mac: macReport(this.#pairing.reportKey, report) });
+    this.#answer({ kind: "report", report, mac: macReport(this.#pairing.keys.report, report) });
     this.#ended = true;
     this.#actions.push({ kind: "end" });
+  }
+
+  /** Whose word counts now: the keyset may be another than when the session began. */
+  #authority(): KnownAuthority {
+    const { pairingId, keyset } = this.#pairing;
+    return { pairingId, keyset: keyset.keyset };
   }
 
   #wait(waiting: Waiting, action: LockAction): void {
@@ -329,27 +342,30 @@ export class LockSync {
 
   #refuse(request: Request, refusal: Refusal): void {
     this.#answer({ kind: "refused", request, refusal });
+    if (this.#greetedAt !== undefined) return;
+    this.#strangerRefusals += 1;
+    // SPEC Y2: somebody without a certificate must not hold the lock's only link with one greeting after the other.
+    if (this.#strangerRefusals < STRANGER_REFUSALS_LIMIT) return;
+    this.#ended = true;
+    this.#actions.push({ kind: "end" });
   }
 }
 
-/** The time by which dates are judged: the clock when it is set, else the highest signed time ever seen. SPEC Y8. */
-function judgedSeconds(facts: LockFacts): number {
-  const { quality, unixMs: shown, floor } = facts.clock;
-  return quality === "set" && shown !== undefined ? shown / 1000 : floor;
+function judged({ clock }: LockFacts): UnixSeconds {
+  return judgedAt(clock.state, clock.now);
 }
 
-/** The staged bytes as far as they are whole pages that the manifest confirms; flash may have rotted since. */
-function wholePages(staged: Uint8Array, manifest: PolicyManifest): Uint8Array {
-  let kept = 0;
-  for (const expected of manifest.pageHashes) {
-    const end = Math.min(kept + PAGE_BYTES, manifest.length);
-    if (staged.length < end || !equalBytes(pageHash(staged.subarray(kept, end)), expected)) break;
-    kept = end;
-  }
-  return staged.subarray(0, kept);
+function clockFields({ clock: { state, now } }: LockFacts) {
+  const shown = readClock(state, now);
+  const { quality: clock, source } = state;
+  return {
+    clock,
+    ...(shown === undefined ? {} : { unixMs: shown }),
+    ...(source === undefined ? {} : { clockSource: source }),
+  };
 }
 
-function hello(facts: LockFacts, pairingId: Uint8Array, nonce: Uint8Array): LockMessage {
+function hello(facts: LockFacts, { pairingId, keyset }: LockPairing, nonce: Uint8Array): LockMessage {
   return {
     kind: "hello",
     pairingId,
@@ -362,11 +378,14 @@ function hello(facts: LockFacts, pairingId: Uint8Array, nonce: Uint8Array): Lock
     stagedBytes: facts.staged === undefined ? 0 : facts.staged.bytes.length,
     logFirst: facts.log.first,
     logNext: facts.log.next,
-    clock: facts.clock.quality,
-    ...(facts.clock.unixMs === undefined ? {} : { unixMs: facts.clock.unixMs }),
+    ...clockFields(facts),
     uptimeSeconds: facts.uptimeSeconds,
     batteryMillivolts: facts.battery.millivolts,
     batteryPercent: facts.battery.percent,
     nonce,
+    keysetEpoch: keyset.keyset.epoch,
   };
 }
+
+/** A courier of a new epoch needs one refusal; a few more cost nothing. */
+const STRANGER_REFUSALS_LIMIT = 4;

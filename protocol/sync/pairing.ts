@@ -68,7 +68,12 @@ export interface LockPairingOptions {
 
 /** `commit` -> committed or commitFailed. */
 export type LockPairingAction =
-  | { readonly kind: "commit"; readonly record: LockPairingRecord }
+  | {
+      readonly kind: "commit";
+      readonly record: LockPairingRecord;
+      /** Where this pairing's log begins to number, if the lock's own log does not stand higher. SPEC Z12. */
+      readonly firstSequence: number;
+    }
   | { readonly kind: "end" };
 
 /** The lock's end. One machine for one session; a refusal ends it. */
@@ -102,7 +107,8 @@ export class LockPairing {
 
   commitFailed(): void {
     assert(this.#phase === "commit", "the firmware answers what was asked: commit");
-    this.#refuse("storage-failed");
+    this.#answer({ kind: "refused", refusal: "storage-failed" });
+    this.#end();
   }
 
   takeMessages(): readonly Uint8Array[] {
@@ -141,7 +147,11 @@ export class LockPairing {
     if (!read.ok) return this.#refuse("malformed-message");
     this.#confirmation = confirmationMac(accepted.keys.report, accepted.pairingId, sealed);
     this.#phase = "commit";
-    this.#actions.push({ kind: "commit", record: { ...accepted, dailyKeys: read.value.keys } });
+    this.#actions.push({
+      kind: "commit",
+      record: { ...accepted, dailyKeys: read.value.keys },
+      firstSequence: read.value.firstSequence ?? 1,
+    });
   }
 
   #answer(message: PairingLockMessage): void {
@@ -150,7 +160,8 @@ export class LockPairing {
 
   #refuse(refusal: PairingRefusal): void {
     this.#answer({ kind: "refused", refusal });
-    this.#end();
+    // While the firmware stores, its answer is still to come; what was said meanwhile changes nothing.
+    if (this.#phase !== "commit") this.#end();
   }
 
   #end(): void {
@@ -192,7 +203,9 @@ export class CourierPairing {
     this.#end({ kind: "bad-answer" });
   }
 
+  /** Changes nothing if the lock has ended the pairing while the authority was asked. */
   handOver(sealed: Uint8Array): void {
+    if (this.#phase === "ended") return;
     assert(this.#phase === "authority", "what the authority sealed is handed over when the lock has accepted");
     this.#phase = "paired";
     this.#send({ kind: "hand-over", sealed });

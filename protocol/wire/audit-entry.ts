@@ -1,14 +1,14 @@
 /**
- * An entry of a lock's audit log, as the lock writes, chains and gives it away, and its reading as an event.
+ * An entry of a lock's audit log, as the lock writes, chains and gives it away.
  *
- * The chain: head(0) = SHA-256("doorlink/1/audit" | pairingId), head(n) = SHA-256(head(n-1) | bytes of entry n).
- * Who holds the last head that a lock MACed can tell whether any entry before it was changed, left out or put in.
+ * The chain: head(0) = HMAC("doorlink/1/audit" | pairingId), head(n) = HMAC(head(n-1) | bytes of entry n), HMAC-SHA-256 under the
+ * pairing's chain key. Who holds that key and the last head that a lock MACed can tell whether any entry before it was changed, left
+ * out or put in. Heads travel open; without the key a courier cannot try which entry fits one.
  * A denied code has no field here; `entryTag` is its 32-bit HMAC under a key of the lock and the authority.
  * Source: SPEC E1-E4; PROTOCOL parts 4 and 6.
  */
 import { type ReasonCode, reasonCodes, type WarningCode, warningCodes } from "../access/reasons.ts";
-import { bytesToHex, concatBytes, utf8 } from "../base/bytes.ts";
-import type { CborFault } from "../base/cbor.ts";
+import { concatBytes, utf8 } from "../base/bytes.ts";
 import {
   type CborCodec,
   type CborTypeOf,
@@ -23,10 +23,8 @@ import {
   field,
   optional,
 } from "../base/cbor-record.ts";
-import { ok, type Result } from "../base/result.ts";
 import type { UnixSeconds } from "../base/units.ts";
-import { sha256 } from "../crypto.ts";
-import type { DeviceEvent } from "./messages/event.ts";
+import { hmacSha256 } from "../crypto.ts";
 
 /** Longest entry: every field at its limit, with eight reasons. */
 export const AUDIT_ENTRY_LIMIT_BYTES = 512;
@@ -46,6 +44,26 @@ export const warningCodec: CborCodec<WarningCode> = cborParsed(
   (code) => code,
 );
 
+/** What a lock finds wrong with its own memory: the numbers of a `fault` entry's `before`. SPEC E5, L11-L19. */
+export const faultNumberByCode = {
+  "policy-rotten": 1,
+  "log-rotten": 2,
+  "release-rotten": 3,
+  "used-codes-rotten": 4,
+  "uses-rotten": 5,
+  "throttle-rotten": 6,
+  "powered-time-rotten": 7,
+  "clock-rotten": 8,
+  "pairing-rotten": 9,
+  "identity-rotten": 10,
+  "boot-count-rotten": 11,
+  "staging-rotten": 12,
+  "copy-rotten": 13,
+  "page-unnamed": 14,
+  "flash-worn": 15,
+} as const;
+export type FaultCode = keyof typeof faultNumberByCode;
+
 export const auditEntry = cborRecord({
   sequence: field(1, cborUint(uint32Max)),
   boot: field(2, cborUint(uint32Max)),
@@ -61,6 +79,7 @@ export const auditEntry = cborRecord({
       boot: 5,
       "log-gap": 6,
       door: 7,
+      fault: 8,
     }),
   ),
   person: optional(6, cborText(32)),
@@ -72,45 +91,18 @@ export const auditEntry = cborRecord({
   entryTag: optional(12, cborBytes(4)),
   /**
    * `policy-committed`: versions; `clock-set`: Unix milliseconds; `log-gap`: first and last sequence that is lost;
-   * `door`: 0 closed, 1 open.
+   * `door`: 0 closed, 1 open; `fault`: number of the `FaultCode`, and how many records or pages, or erase cycles.
    */
   before: optional(13, cborInt(-(2 ** 50), 2 ** 50)),
   after: optional(14, cborInt(-(2 ** 50), 2 ** 50)),
 });
 export type AuditEntry = CborTypeOf<typeof auditEntry>;
 
-export function auditChainStart(pairingId: Uint8Array): Uint8Array {
-  return sha256(utf8("doorlink/1/audit"), pairingId);
+/** The head before the first entry of a pairing's log; `chainKey` is the pairing's, 32 bytes. SPEC E2. */
+export function auditChainStart(chainKey: Uint8Array, pairingId: Uint8Array): Uint8Array {
+  return hmacSha256(chainKey, concatBytes(utf8("doorlink/1/audit"), pairingId));
 }
 
-export function auditChainNext(head: Uint8Array, entryBytes: Uint8Array): Uint8Array {
-  return sha256(concatBytes(head, entryBytes));
-}
-
-/**
- * Reads an entry's bytes as the event that goes upstream; the bytes travel along as `raw`. Faults: those of the entry's codec.
- */
-export function auditEntryToEvent(
-  entryBytes: Uint8Array,
-): Result<DeviceEvent & { readonly raw: Uint8Array }, CborFault> {
-  const read = auditEntry.decode(entryBytes);
-  if (!read.ok) return read;
-  const entry = read.value;
-  return ok({
-    boot: entry.boot,
-    sequence: entry.sequence,
-    at: { unixSeconds: entry.unixSeconds ?? null, quality: entry.clock },
-    kind: entry.kind,
-    ...(entry.person === undefined ? {} : { person: entry.person }),
-    ...(entry.credential === undefined ? {} : { credential: entry.credential }),
-    ...(entry.credentialType === undefined ? {} : { credentialType: entry.credentialType }),
-    ...(entry.reason === undefined ? {} : { reason: entry.reason }),
-    ...(entry.failedChecks === undefined ? {} : { failedChecks: [...entry.failedChecks] }),
-    ...(entry.warnings === undefined ? {} : { warnings: [...entry.warnings] }),
-    ...(entry.entryTag === undefined ? {} : { entryTag: bytesToHex(entry.entryTag) }),
-    ...(entry.before === undefined && entry.after === undefined
-      ? {}
-      : { facts: { before: entry.before ?? 0, after: entry.after ?? 0 } }),
-    raw: entryBytes,
-  });
+export function auditChainNext(chainKey: Uint8Array, head: Uint8Array, entryBytes: Uint8Array): Uint8Array {
+  return hmacSha256(chainKey, concatBytes(head, entryBytes));
 }

@@ -13,6 +13,7 @@ import {
   cborUint,
   cborUnion,
   field,
+  optional,
   variant,
 } from "../base/cbor-record.ts";
 import { KEYSET_LIMIT_BYTES } from "./keyset.ts";
@@ -23,9 +24,11 @@ const uint32 = cborUint(0xffffffff);
 /** What is sealed for the lock at its pairing: the daily keys of its door, none on a lock without daily codes. */
 export const dailyKeyList = cborRecord({
   keys: field(1, cborArray(cborRecord({ keyId: field(1, uint32), key: field(2, cborBytes(32)) }), 8)),
+  /** The lowest sequence with which the log of this pairing may begin; absent: 1. */
+  firstSequence: optional(2, uint32),
 });
 export type DailyKeyList = CborTypeOf<typeof dailyKeyList>;
-/** Eight keys with their numbers and heads are 8 * 43 + 3 bytes. */
+/** Eight keys with their numbers and heads are 8 * 43 + 3 bytes, a sequence 6. */
 export const DAILY_KEYS_LIMIT_BYTES = 384;
 
 /** What a lock says of itself when it accepts; carries a MAC for the authority. */

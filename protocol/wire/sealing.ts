@@ -90,26 +90,40 @@ const batchHeaderFields = {
   tag: field(4, cborBytes(16)),
 };
 const batchHeader = cborRecord(batchHeaderFields);
+/** Entries are put into a batch while they fit into so much, so that a gateway's event of one stays small; a single one always fits. */
+export const AUDIT_BATCH_CONTENT_BYTES = 4_096;
 /** The array's and each entry's head take at most 3 bytes. */
-const batchBytesMax = 3 + AUDIT_BATCH_ENTRIES * (AUDIT_ENTRY_LIMIT_BYTES + 3);
+const sealedBytesMax = AUDIT_BATCH_CONTENT_BYTES + 3 + AUDIT_BATCH_ENTRIES * 3 + SEAL_OVERHEAD_BYTES;
+/** The header's fields and the heads of all five take less than 64 bytes. */
+export const AUDIT_BATCH_LIMIT_BYTES = sealedBytesMax + 64;
 
 /** Entries of a lock's audit log as they travel; `from` and `count` are open, so that a courier knows what it has. SPEC X10. */
 export const auditBatch = cborRecord({
   ...batchHeaderFields,
-  sealed: field(5, cborBytesUpTo(batchBytesMax + SEAL_OVERHEAD_BYTES)),
+  sealed: field(5, cborBytesUpTo(sealedBytesMax)),
 });
 export type AuditBatch = CborTypeOf<typeof auditBatch>;
 
 export type AuditBatchFault = SealFault | CborFault | { readonly code: "batch-mismatch" };
 
-/** The lock's side: 0..64 entries, oldest first, from sequence `from`. The same entries give the same batch. */
+/** How many of these entries, from the first, go into one batch. */
+export function entriesOfBatch(entries: readonly Uint8Array[]): number {
+  let bytes = 0;
+  const fits = entries.slice(0, AUDIT_BATCH_ENTRIES).findIndex((entry) => {
+    bytes += entry.length;
+    return bytes > AUDIT_BATCH_CONTENT_BYTES;
+  });
+  return fits === -1 ? Math.min(entries.length, AUDIT_BATCH_ENTRIES) : fits;
+}
+
+/** The lock's side: as many entries as `entriesOfBatch` says, oldest first, from sequence `from`. The same entries give the same batch. */
 export function sealAuditBatch(
   key: Uint8Array,
   pairingId: Uint8Array,
   from: number,
   entries: readonly Uint8Array[],
 ): AuditBatch {
-  assert(entries.length <= AUDIT_BATCH_ENTRIES, "a batch holds at most 64 entries");
+  assert(entries.length === entriesOfBatch(entries), "a batch holds no more than fits into one");
   const plaintext = encodeCbor([...entries]);
   const header = { pairingId, from, count: entries.length, tag: batchTag(key, plaintext) };
   return { ...header, sealed: seal("audit", key, batchHeader.encode(header), plaintext) };

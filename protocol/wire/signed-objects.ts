@@ -38,6 +38,8 @@ const unixSecondsField = cborUint<UnixSeconds>(2 ** 40);
 const unixMsField = cborUint<UnixMs>(2 ** 50);
 const pairingId = cborBytes(16);
 const hash = cborBytes(32);
+/** `site`: a time delegate set it. */
+export const clockSource = cborChoice({ authority: 1, site: 2 });
 
 /** SPEC O2: whom a lock takes as a courier. An empty list of locks means every lock of the site's authority. */
 export const courierCertificate = cborRecord({
@@ -77,10 +79,13 @@ export type AccessProof = CborTypeOf<typeof accessProof>;
 
 /** Bytes of the bundle in one page; the last may be shorter. Half a flash erase block of common lock controllers. */
 export const PAGE_BYTES = 2048;
-/** A bundle of 5,000 credentials is about 150 kB (reference: delta-sync arithmetic); twice that is refused. */
+/** A sealed snapshot of 5,000 credentials is about 90 kB (`scripts/bench sync`); more than twice that is refused. */
 export const BUNDLE_LIMIT_BYTES = 256 * 1024;
 
-/** SPEC O3: what comes, before any of it is written. `from` 0 says snapshot; a delta's `from` is what it stands on (later). */
+/**
+ * SPEC O3: what comes, before any of it is written. `from` 0 says snapshot, otherwise it is the version (of the same epoch) that the
+ * delta stands on. `length` and `pageHashes` speak of the bundle as it travels; without hashes it is one page in the manifest's message.
+ */
 export const policyManifest = cborRecord({
   pairingId: field(1, pairingId),
   epoch: field(2, cborUint(uint32Max)),
@@ -97,7 +102,8 @@ export type PolicyManifest = CborTypeOf<typeof policyManifest>;
 export const timeAnswer = cborRecord({
   pairingId: field(1, pairingId),
   nonce: field(2, cborBytes(16)),
-  unixMs: field(3, unixMsField),
+  /** Instants of a policy and of a log end in the year 2106; a clock that is set beyond would stop both. */
+  unixMs: field(3, cborUint<UnixMs>(0xffffffff * 1_000)),
   radiusMs: field(4, cborUint(60_000)),
 });
 export type TimeAnswer = CborTypeOf<typeof timeAnswer>;
@@ -126,5 +132,9 @@ export const lockReport = cborRecord({
   logFirst: field(11, cborUint(uint32Max)),
   /** The chain head after the entry before `logFirst`. */
   headBefore: field(12, hash),
+  /** The epoch of the keyset that the lock believes; its policy may still be of an older one. */
+  keysetEpoch: field(13, cborUint(uint32Max)),
+  /** On whose word the clock rests; absent when it is unset. */
+  clockSource: optional(14, clockSource),
 });
 export type LockReport = CborTypeOf<typeof lockReport>;

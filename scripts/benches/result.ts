@@ -15,6 +15,8 @@ export interface Figure {
 
 export interface BenchResult {
   readonly bench: string;
+  /** What was assumed where nothing was measured: one sentence each. */
+  readonly model?: readonly string[];
   readonly figures: readonly Figure[];
   readonly holds: boolean;
 }
@@ -24,13 +26,15 @@ export interface BenchOptions {
   readonly quick: boolean;
 }
 
-export function benchResult(bench: string, figures: readonly Figure[]): BenchResult {
-  return { bench, figures, holds: figures.every(({ holds }) => holds !== false) };
+export function benchResult(bench: string, figures: readonly Figure[], model: readonly string[] = []): BenchResult {
+  const holds = figures.every((figure) => figure.holds !== false);
+  return { bench, ...(model.length === 0 ? {} : { model }), figures, holds };
 }
 
-/** One line for each figure. */
-export function benchText({ figures }: BenchResult): string {
-  return figures
+/** One line for each assumption and each figure. */
+export function benchText({ model = [], figures }: BenchResult): string {
+  const assumed = model.map((sentence) => `     model: ${sentence}\n`).join("");
+  const lines = figures
     .map(({ id, value, unit, anchor, ratio, target, holds }) => {
       const beside = anchor === undefined ? "" : `  beside ${anchor.name} ${anchor.value}, ratio ${ratio}`;
       const judged = target === undefined ? "" : `, ${target}`;
@@ -38,4 +42,17 @@ export function benchText({ figures }: BenchResult): string {
       return `${mark} ${id}: ${value} ${unit}${beside}${judged}\n`;
     })
     .join("");
+  return assumed + lines;
+}
+
+/** Three decimals: more than any target asks for. */
+export function rounded(value: number): number {
+  return Math.round(value * 1_000) / 1_000;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((left, right) => left - right);
+  const middle = sorted.length >> 1;
+  const [low, high] = [sorted[middle - 1] ?? Number.NaN, sorted[middle] ?? Number.NaN];
+  return sorted.length % 2 === 1 ? high : (low + high) / 2;
 }

@@ -33,7 +33,6 @@ export class BenchSession {
   readonly #toLock: LossyLink;
   readonly #toCourier: LossyLink;
   #nowMs = 0;
-  #answers = 0;
 
   constructor(model: LinkModel, seed: number) {
     this.#toLock = new LossyLink({ ...model, seed: seed * 2 + 1 });
@@ -59,16 +58,6 @@ export class BenchSession {
     return this.#nowMs;
   }
 
-  /** Milliseconds that one frame takes. */
-  get slotMs(): number {
-    return this.#toLock.slotMs;
-  }
-
-  /** How often the lock had its turn: each is a round trip. */
-  get answers(): number {
-    return this.#answers;
-  }
-
   /** What has gone over the air both ways so far, frames and acknowledgements alike. */
   traffic(): Traffic {
     const [up, down] = [this.#courier.traffic, this.#lock.traffic];
@@ -79,11 +68,15 @@ export class BenchSession {
   send(from: "courier" | "lock", messages: readonly Uint8Array[]): readonly Uint8Array[] {
     const [sender, receiver] = from === "courier" ? [this.#courier, this.#lock] : [this.#lock, this.#courier];
     const before = receiver.messages.length;
-    if (from === "lock") this.#answers += 1;
     for (const message of messages) assert(sender.session.send(message), "the session takes the message");
     this.#drain();
     this.#run(() => receiver.messages.length === before + messages.length);
     return receiver.messages.slice(before);
+  }
+
+  /** Lets time pass in which nothing happens. */
+  idle(ms: number): void {
+    this.#nowMs += ms;
   }
 
   /** Runs until nothing is on its way and everything is acknowledged. */

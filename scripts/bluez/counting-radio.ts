@@ -8,9 +8,10 @@ import type {
   Sighting,
 } from "../../agent/ports/radio.ts";
 import { FrameOrder } from "../../emulator/radio/bluez-frame-order.ts";
+import { frameOverhead, parseFrame } from "../../protocol/session/frames.ts";
 
 export interface CountingOptions {
-  /** Called when so many frames have been handed to the radio. */
+  /** Called when BlueZ has taken so many frames. A session hands over its whole first flight at once, long before. */
   readonly atFrame?: { readonly count: number; readonly act: () => void };
 }
 
@@ -20,6 +21,8 @@ export class CountingRadio implements Radio {
   readonly #order = new FrameOrder();
   #framesIn = 0;
   #framesOut = 0;
+  #framesTaken = 0;
+  #streamBytes = 0;
   #readyAt: number | undefined;
 
   constructor(radio: Radio, options: CountingOptions = {}) {
@@ -27,9 +30,10 @@ export class CountingRadio implements Radio {
     this.#options = options;
   }
 
-  get counts(): { framesIn: number; framesOut: number; late: number; deepest: number } {
+  /** `streamBytes`: how far the stream to the lock went (SPEC S7 shows it in clear); what goes out again counts once. */
+  get counts(): { framesIn: number; framesOut: number; streamBytes: number; late: number; deepest: number } {
     const { late, deepest } = this.#order.count;
-    return { framesIn: this.#framesIn, framesOut: this.#framesOut, late, deepest };
+    return { framesIn: this.#framesIn, framesOut: this.#framesOut, streamBytes: this.#streamBytes, late, deepest };
   }
 
   /** When the link was ready for frames, by performance.now(). */
@@ -57,11 +61,16 @@ export class CountingRadio implements Radio {
     this.#readyAt = performance.now();
     return {
       address: link.address,
-      send: (frame) => {
+      send: async (frame) => {
         this.#framesOut++;
+        const read = parseFrame(frame);
+        if (read.ok && read.value.kind === "data") {
+          this.#streamBytes = Math.max(this.#streamBytes, read.value.offset + frame.length - frameOverhead);
+        }
+        await link.send(frame);
+        this.#framesTaken++;
         const { atFrame } = this.#options;
-        if (this.#framesOut === atFrame?.count) atFrame.act();
-        return link.send(frame);
+        if (this.#framesTaken === atFrame?.count) atFrame.act();
       },
       close: (options) => link.close(options),
     };

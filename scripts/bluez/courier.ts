@@ -19,10 +19,10 @@ import { realClock } from "../../emulator/world/clock.ts";
 import { base64ToBytes, bytesToBase64, bytesToHex } from "../../protocol/base/bytes.ts";
 import { unixMs, unixSeconds } from "../../protocol/base/units.ts";
 import { x25519PublicKey } from "../../protocol/crypto.ts";
-import { answerTime, signManifest, signRelease } from "../../protocol/sync/authority.ts";
+import { answerTime, auditChainHead, signRelease } from "../../protocol/sync/authority.ts";
 import { decodeAdvertisement } from "../../protocol/wire/advertisement.ts";
-import { auditChainNext, auditChainStart, auditEntry } from "../../protocol/wire/audit-entry.ts";
-import { benchBond, benchDevice, benchSeed, bundleOf } from "./bench.ts";
+import { auditChainStart } from "../../protocol/wire/audit-entry.ts";
+import { type BenchVersion, benchBond, benchDevice, benchSeed, carriedTo, openBatch } from "./bench.ts";
 import { CountingRadio } from "./counting-radio.ts";
 import type { Fact } from "./facts.ts";
 import { LineReader, untilExit } from "./lines.ts";
@@ -40,9 +40,11 @@ const modes: readonly Mode[] = [
   { channels: 3, cut: "lock-disconnects" },
   { channels: 1, cut: "radio-goes-off" },
 ];
-const FULL_CREDENTIALS = 300;
-const INTERRUPTED_CREDENTIALS = 1_500;
-/** Of about 180 that the interrupted policy takes. */
+/** Its snapshot is one page, which rides in the manifest's message. */
+const FULL_CREDENTIALS = 200;
+/** The delta to it from the former is fifteen pages. */
+const INTERRUPTED_CREDENTIALS = 3_900;
+/** Of about 150 that the interrupted policy takes. */
 const CUT_AT_FRAME = 90;
 const RIGHT_CODES = 4;
 const SCAN_MS = 6_000;
@@ -59,8 +61,11 @@ async function main(): Promise<void> {
 
 class Courier {
   readonly #privateKey = new Uint8Array(randomBytes(32));
+  /** Of the lock's log: entry n at n - 1. */
   readonly #entries: Uint8Array[] = [];
   #version = 0;
+  /** What the lock holds for certain, after a visit that went through. */
+  #held: BenchVersion | null = null;
   #address = "";
   #lock: LockProcess | undefined;
 
@@ -149,18 +154,20 @@ class Courier {
       createBleRadio({ clock: realClock, adapter: "hci0" }),
       cutNow === undefined ? {} : { atFrame: { count: CUT_AT_FRAME, act: cutLink } },
     );
-    const released = name === "resumed" ? this.#lastSequence() : undefined;
+    const released = name === "resumed" ? this.#entries.length : undefined;
+    const base = this.#held;
     const outcome = await runVisit({
-      ...this.#load(version, credentials, released),
+      ...this.#load({ version, credentials }, base, released),
       radio,
       address: this.#address,
-      logFrom: (this.#lastSequence() ?? -1) + 1,
-      storeEntries: async (entries) => {
-        measured.stored.push(...entries);
-        this.#entries.push(...entries);
+      logFrom: this.#entries.length + 1,
+      storeRun: async ({ batch }) => {
+        const run = openBatch(batch);
+        if (run === undefined) throw new Error("the lock's log opens");
+        measured.stored.push(batch);
+        this.#entries.push(...run.entries);
       },
-      onProgress: ({ step, done }) => {
-        if (step === "policy") measured.firstPageEnd ??= done;
+      onProgress: ({ step }) => {
         if (step !== "report") return;
         measured.reportedAt = performance.now();
         measured.eattChannels = countEattChannels();
@@ -169,21 +176,21 @@ class Courier {
       random: { bytes: (length) => new Uint8Array(randomBytes(length)), fraction: () => 0.5 },
     });
     await radio.close();
-    const facts = { name, version, credentials, released: released ?? null, ...radio.counts };
+    if (outcome.ok) this.#held = { version, credentials };
+    const facts = { name, version, credentials, base, released: released ?? null, ...radio.counts };
     tell({ fact: "visit", ...facts, ...outcomeFacts(outcome), ...measuredFacts(measured, radio.readyAt) });
     await this.#lockState(name);
   }
 
   /** What the authority would have given this gateway. */
   #load(
-    version: number,
-    credentials: number,
+    next: BenchVersion,
+    base: BenchVersion | null,
     released: number | undefined,
   ): Pick<VisitOptions, "courier" | "lock" | "desired" | "askTime"> {
     const { authority, record, lockStaticPublicKey } = benchBond;
     const { pairingId } = record;
     const now = unixSeconds(Date.now() / 1000);
-    const bundle = bundleOf(version, credentials);
     // One manifest for one version: a fresh signature with another date would be another transfer to the lock.
     const notAfter = unixSeconds(Math.ceil(now / 86_400 + 1) * 86_400);
     return {
@@ -193,15 +200,17 @@ class Courier {
       },
       lock: { device: benchDevice, staticPublicKey: lockStaticPublicKey, pairingId },
       desired: {
-        policy: { epoch: 1, version },
-        manifest: signManifest(authority, { pairingId, epoch: 1, version, bundle, notAfter }),
-        bundle,
+        policy: { epoch: 1, version: next.version },
+        keyset: { epoch: 1, blob: record.keyset },
+        bundles: [carriedTo(next, base, notAfter)],
         release:
           released === undefined
             ? null
             : signRelease(authority, { pairingId, through: released, chainHead: this.#chainHead() }),
       },
-      askTime: async (nonce) => answerTime(authority, { pairingId, nonce, unixMs: unixMs(Date.now()), radiusMs: 20 }),
+      askTime: async (nonce) => ({
+        answer: answerTime(authority, { pairingId, nonce, unixMs: unixMs(Date.now()), radiusMs: 20 }),
+      }),
     };
   }
 
@@ -226,14 +235,9 @@ class Courier {
     return this.#lock;
   }
 
-  #lastSequence(): number | undefined {
-    const last = this.#entries.at(-1);
-    const read = last === undefined ? undefined : auditEntry.decode(last);
-    return read?.ok === true ? read.value.sequence : undefined;
-  }
-
   #chainHead(): Uint8Array {
-    return this.#entries.reduce(auditChainNext, auditChainStart(benchBond.record.pairingId));
+    const { keys, record } = benchBond;
+    return auditChainHead(keys.chain, auditChainStart(keys.chain, record.pairingId), this.#entries);
   }
 }
 
@@ -241,17 +245,15 @@ interface Measured {
   readonly startedAt: number;
   readonly stored: Uint8Array[];
   eattChannels: number;
-  firstPageEnd?: number | undefined;
   reportedAt?: number;
 }
 
-function measuredFacts({ startedAt, stored, eattChannels, firstPageEnd, reportedAt }: Measured, readyAt?: number) {
+function measuredFacts({ startedAt, stored, eattChannels, reportedAt }: Measured, readyAt?: number) {
   return {
     connectMs: readyAt === undefined ? null : readyAt - startedAt,
     syncMs: readyAt === undefined || reportedAt === undefined ? null : reportedAt - readyAt,
-    firstPageEnd: firstPageEnd ?? null,
     eattChannels,
-    entries: stored.map(bytesToBase64),
+    batches: stored.map(bytesToBase64),
   };
 }
 

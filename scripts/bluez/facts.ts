@@ -35,6 +35,8 @@ export const factSchema = z.discriminatedUnion("fact", [
     name: z.enum(["full", "interrupted", "resumed"]),
     version: count,
     credentials: count,
+    /** What the carried delta stands on; null: a snapshot was carried. */
+    base: z.object({ version: count, credentials: count }).nullable(),
     ok: z.boolean(),
     fault: z.string().nullable(),
     fromVersion: count.nullable(),
@@ -45,11 +47,12 @@ export const factSchema = z.discriminatedUnion("fact", [
     /** From ready until the lock's report had come; null when none came. */
     syncMs: z.number().nullable(),
     bytes: count,
-    /** Where in the bundle the first page of this visit ended; null when none was sent. */
-    firstPageEnd: count.nullable(),
+    /** How far the courier's stream of this visit went; what goes out again counts once. */
+    streamBytes: count,
     /** Extra ATT channels that were open when the report came or the link was cut; both ends of each are in this machine. */
     eattChannels: count,
-    entries: z.array(base64),
+    /** Of the lock's log, as the lock sealed them. */
+    batches: z.array(base64),
     released: count.nullable(),
     report: z.object({ bytes: base64, mac: base64 }).nullable(),
     ...frameCounts.shape,

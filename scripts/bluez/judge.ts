@@ -3,12 +3,13 @@
  * the log from its first entry, the MAC of every report.
  */
 import { base64ToBytes, bytesToBase64, equalBytes, hexToBytes } from "../../protocol/base/bytes.ts";
+import { unixSeconds } from "../../protocol/base/units.ts";
 import { sha256 } from "../../protocol/crypto.ts";
 import { verifyReport } from "../../protocol/sync/authority.ts";
 import { decodeAdvertisement } from "../../protocol/wire/advertisement.ts";
 import { type AuditEntry, auditChainNext, auditChainStart, auditEntry } from "../../protocol/wire/audit-entry.ts";
 import { PAGE_BYTES } from "../../protocol/wire/signed-objects.ts";
-import { benchBond, bundleOf } from "./bench.ts";
+import { benchBond, bundleOf, carriedTo, openBatch } from "./bench.ts";
 import type { Fact, FactOf } from "./facts.ts";
 
 export interface Verdict {
@@ -84,7 +85,7 @@ type Claim = (holds: boolean, otherwise: string) => void;
 class LogBook {
   readonly #claim: Claim;
   readonly #entries: AuditEntry[] = [];
-  #head = auditChainStart(benchBond.record.pairingId);
+  #head = auditChainStart(benchBond.keys.chain, benchBond.record.pairingId);
   #attempts = 0;
 
   constructor(claim: Claim) {
@@ -100,17 +101,23 @@ class LogBook {
     this.#attempts++;
   }
 
-  addEntries(entries: readonly string[]): void {
-    for (const text of entries) {
-      const bytes = base64ToBytes(text) ?? new Uint8Array(0);
-      const read = auditEntry.decode(bytes);
-      if (!read.ok) return this.#claim(false, `an entry of the log does not read: ${read.fault.code}`);
-      const expected = this.#entries.at(-1)?.sequence;
-      const follows = expected === undefined || read.value.sequence === expected + 1;
-      this.#claim(follows, `entry ${read.value.sequence} follows ${expected}: lost or doubled`);
-      this.#entries.push(read.value);
-      this.#head = auditChainNext(this.#head, bytes);
+  addBatches(batches: readonly string[]): void {
+    for (const text of batches) {
+      const run = openBatch(base64ToBytes(text) ?? new Uint8Array(0));
+      if (run === undefined) return this.#claim(false, "a batch of the log does not open");
+      for (const [index, bytes] of run.entries.entries()) this.#addEntry(bytes, run.from + index);
     }
+  }
+
+  #addEntry(bytes: Uint8Array, sequence: number): void {
+    const read = auditEntry.decode(bytes);
+    if (!read.ok) return this.#claim(false, `an entry of the log does not read: ${read.fault.code}`);
+    this.#claim(read.value.sequence === sequence, `entry ${read.value.sequence} came as ${sequence} of its batch`);
+    const last = this.#entries.at(-1)?.sequence;
+    const follows = last === undefined || read.value.sequence === last + 1;
+    this.#claim(follows, `entry ${read.value.sequence} follows ${last}: lost or doubled`);
+    this.#entries.push(read.value);
+    this.#head = auditChainNext(benchBond.keys.chain, this.#head, bytes);
   }
 
   /** After a whole visit nothing may be missing: every attempt until then is in the log, and the chain ends where the lock says. */
@@ -213,12 +220,19 @@ class Configuration {
 
   #visit(visit: FactOf<"visit">): void {
     const { name, version, credentials, fromVersion } = visit;
-    this.#book.addEntries(visit.entries);
+    this.#book.addBatches(visit.batches);
     const state = only(this.#facts, "state").find(({ after }) => after === name);
     const bundle = bundleOf(version, credentials);
     const hasEatt = visit.eattChannels > 0;
     this.#claim(hasEatt === this.#channels > 1, `${name}: ${visit.eattChannels} channels of EATT were open`);
-    if (name === "interrupted") return this.#interruptedVisit(visit, state, bundle.length);
+    const carriedBytes = carriedBytesOf(visit);
+    const expectedBase =
+      name === "full" && this.#before === 0 ? undefined : name === "full" ? this.#before : this.#before + 1;
+    this.#claim(
+      visit.base?.version === expectedBase,
+      `${name}: expected a delta from version ${expectedBase}, came one from ${visit.base?.version}`,
+    );
+    if (name === "interrupted") return this.#interruptedVisit(visit, state, carriedBytes);
     this.#claim(visit.ok, `${name}: did not go through: ${visit.fault}`);
     const before = name === "full" ? this.#before : this.#before + 1;
     this.#claim(fromVersion === before, `${name}: expected the lock to hold ${before} before, came ${fromVersion}`);
@@ -229,10 +243,12 @@ class Configuration {
     );
     if (name === "full") return;
     const staged = only(this.#facts, "state").find(({ after }) => after === "interrupted")?.stagedBytes ?? 0;
-    const expectedEnd = Math.min(staged + PAGE_BYTES, bundle.length);
+    // The whole rest of the bundle, and beside it no more than what every visit says and a page that was half there.
+    const rest = carriedBytes - staged;
+    const isRest = visit.streamBytes >= rest && visit.streamBytes <= rest + 2 * PAGE_BYTES;
     this.#claim(
-      visit.firstPageEnd === expectedEnd,
-      `resumed: expected the page after ${staged} bytes, which ends at ${expectedEnd}, came ${visit.firstPageEnd}`,
+      isRest,
+      `resumed: expected the ${rest} bytes after ${staged} and little more, came ${visit.streamBytes}`,
     );
     const released = visit.released ?? -1;
     this.#claim(
@@ -286,7 +302,7 @@ function visitReportOf(
   link: FactOf<"lock-link"> | undefined,
   stagedBytes: number,
 ): VisitReport {
-  const bundleBytes = bundleOf(visit.version, visit.credentials).length;
+  const bundleBytes = carriedBytesOf(visit);
   const { syncMs } = visit;
   return {
     name: visit.name,
@@ -304,8 +320,16 @@ function visitReportOf(
     lateToLock: link?.late ?? null,
     lateToCourier: visit.late,
     deepest: Math.max(visit.deepest, link?.deepest ?? 0),
-    entries: visit.entries.length,
+    entries: visit.batches.reduce(
+      (sum, text) => sum + (openBatch(base64ToBytes(text) ?? noBytes)?.entries.length ?? 0),
+      0,
+    ),
   };
+}
+
+/** Of the sealed delta or snapshot, as it travels. */
+function carriedBytesOf({ version, credentials, base }: FactOf<"visit">): number {
+  return carriedTo({ version, credentials }, base, unixSeconds(0)).bytes.length;
 }
 
 function credentialsOf(facts: readonly Fact[], name: FactOf<"visit">["name"]): number {
@@ -326,5 +350,6 @@ function roundedOrNull(value: number | null): number | null {
   return value === null ? null : Math.round(value);
 }
 
+const noBytes = new Uint8Array(0);
 /** What a command says when what it needs has gone. */
 const EXIT_ENVIRONMENT = 3;

@@ -10,6 +10,8 @@ import { parseLine } from "./lines.ts";
 import type { MachineRun } from "./vm.ts";
 
 const usage = `usage: scripts/test-bluez [--json] [--save FILE] [--judge FILE] [--console] [--processors 1|2] [--limit SECONDS]
+       scripts/test-bluez --prepare
+  --prepare      only install and build what the machine needs; exit code 3 and one line when it cannot be had here
   --json         print one JSON object on standard output at the end
   --save FILE    write the facts that the machine told, one JSON object a line
   --judge FILE   judge such a file instead of running the machine

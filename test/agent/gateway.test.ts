@@ -6,6 +6,7 @@ import { bytesToBase64, utf8 } from "../../protocol/base/bytes.ts";
 import type { DeviceId } from "../../protocol/base/units.ts";
 import { auditEntry } from "../../protocol/wire/audit-entry.ts";
 import { standardsOf } from "../../protocol/wire/messages/event.ts";
+import { auditBatch, sealAuditBatch } from "../../protocol/wire/sealing.ts";
 import {
   deviceDesired,
   deviceReported,
@@ -117,7 +118,13 @@ describe("door syncs", () => {
     world.radio.sightings = [];
     world.upstream.say(`dl/1/${site}/${lockId}/desired`, lockDesired(bobRevoked));
     await world.clock.advance(1_000);
-    const exposed = { device: lockId, person: "bob", since: revokedAt, holds: { epoch: 1, version: 1 } };
+    const exposed = {
+      device: lockId,
+      person: "bob",
+      since: revokedAt,
+      what: "revoked",
+      holds: { epoch: 1, version: 1 },
+    };
     expect(world.gateway.exposures()).toEqual([exposed]);
     expect(world.upstream.latest(`${gatewayId}/reported`)).toMatchObject({ exposures: [exposed] });
     expect(world.gateway.visits.record(lockId).pendingSince).toBeGreaterThan(revokedAt);
@@ -153,7 +160,13 @@ describe("door syncs", () => {
     const says = (version: number) =>
       world.gateway.intake.take(panelId, "reported", utf8(JSON.stringify(deviceReported(panelId, version))));
     await says(1);
-    const exposed = { device: panelId, person: "bob", since: revokedAt, holds: { epoch: 1, version: 1 } };
+    const exposed = {
+      device: panelId,
+      person: "bob",
+      since: revokedAt,
+      what: "revoked",
+      holds: { epoch: 1, version: 1 },
+    };
     expect(world.gateway.exposures()).toEqual([exposed]);
     expect(world.upstream.latest(`${gatewayId}/reported`)).toMatchObject({ exposures: [exposed] });
     await says(2);
@@ -194,14 +207,16 @@ describe("door syncs", () => {
     expect(again.broker.orders("panel-r20")).toEqual([JSON.stringify(told)]);
   });
 
-  it("[G4] the lock's entries are on disk as events, with its own bytes, before the lock is told", async () => {
+  it("[G4] [E3] the lock's entries are on disk as it sealed them, before the lock is told, and go upstream as they are", async () => {
+    const auditKey = new Uint8Array(32).fill(6);
     const entries = [1, 2].map((sequence) =>
       auditEntry.encode({ sequence, boot: 3, clock: "unset", kind: "access-denied", reason: "CREDENTIAL_UNKNOWN" }),
     );
+    const batch = auditBatch.encode(sealAuditBatch(auditKey, new Uint8Array(16).fill(5), 1, entries));
     const world = await startGateway({
       automatic: false,
-      runVisit: async ({ storeEntries, logFrom }) => {
-        if (logFrom === 1) await storeEntries(entries);
+      runVisit: async ({ storeRun, logFrom }) => {
+        if (logFrom === 1) await storeRun({ boot: 3, from: 1, count: 2, batch });
         return visitOutcome({ logNext: 3 });
       },
     });
@@ -210,13 +225,15 @@ describe("door syncs", () => {
     await world.clock.advance(0);
     await first;
     const stored = await world.store.readEvents(lockId, -1, 10);
-    expect(stored.map(({ sequence }) => sequence)).toEqual([1, 2]);
-    expect(JSON.parse(stored[0]?.body ?? "")).toMatchObject({
-      kind: "access-denied",
-      reason: "CREDENTIAL_UNKNOWN",
-      raw: bytesToBase64(entries[0] ?? new Uint8Array()),
+    expect(stored).toMatchObject([{ boot: 3, sequence: 2 }]);
+    const sealed = { kind: "sealed-log", facts: { first: 1, last: 2 }, raw: bytesToBase64(batch) };
+    expect(JSON.parse(stored[0]?.body ?? "")).toMatchObject(sealed);
+    expect(await world.store.coverage(lockId)).toEqual([{ first: 1, last: 2 }]);
+    expect(stored[0]?.body).not.toContain("CREDENTIAL_UNKNOWN");
+    expect(world.upstream.latest(`${lockId}/event`)).toMatchObject({
+      device: lockId,
+      events: [{ boot: 3, ...sealed }],
     });
-    expect(world.upstream.latest(`${lockId}/event`)).toMatchObject({ device: lockId, events: [{ sequence: 1 }, {}] });
     const second = world.gateway.requestSync(lockId);
     await world.clock.advance(0);
     await second;

@@ -28,6 +28,7 @@ const courierEntries: Readonly<Record<CourierMessage["kind"], { readonly type: n
   finish: { type: 7, is: "the end" },
   "app-greet": { type: 8, is: "a phone with its certificate: somebody who presents a credential" },
   "access-request": { type: 9, is: "the phone's proof: the credential itself" },
+  keyset: { type: 10, is: "the root's word about who may sign" },
 };
 
 const bytesOf = (length: number, fill: number): Uint8Array => new Uint8Array(length).fill(fill);
@@ -43,7 +44,10 @@ function messagesOf(kind: CourierMessage["kind"]): readonly CourierMessage[] {
     case "time":
       return [bytesOf(0, 0), utf8("open")].map((answer) => ({ kind, answer, ...junk }));
     case "manifest":
-      return [bytesOf(0, 0), bytesOf(300, 7)].map((manifest) => ({ kind, manifest, ...junk }));
+      return [bytesOf(0, 0), bytesOf(300, 7)].flatMap((manifest) => [
+        { kind, manifest, ...junk },
+        { kind, manifest, bundle: bytesOf(100, 7), ...junk },
+      ]);
     case "page":
       return [0, 2048].map((offset) => ({ kind, offset, bytes: bytesOf(64, 7) }));
     case "release":
@@ -54,6 +58,8 @@ function messagesOf(kind: CourierMessage["kind"]): readonly CourierMessage[] {
       return [{ kind }];
     case "access-request":
       return [bytesOf(64, 0), bytesOf(64, 1)].map((signature) => ({ kind, signature }));
+    case "keyset":
+      return [bytesOf(0, 0), bytesOf(220, 7)].map((keyset) => ({ kind, keyset, ...junk }));
   }
 }
 

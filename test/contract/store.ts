@@ -74,7 +74,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
 
     it("[B3] counts what a device declared lost as covered", async () => {
       await store.appendEvents(append({ sequences: [1, 2] }));
-      const gap = { boot: 1, sequence: 10, body: "gap", lost: { first: 3, last: 9 } };
+      const gap = { boot: 1, sequence: 10, body: "gap", covers: { first: 3, last: 9 } };
       const { coverage } = await store.appendEvents({ device: lock, receivedAtMs: 5 as UnixMs, events: [gap] });
       expect(coverageToReceipt(coverage)).toEqual({ through: 10, missing: [] });
     });

@@ -64,7 +64,9 @@ describe("the demo page in Chromium", () => {
     expect(await card("lobby-lock").textContent()).toMatch(/clock set by -4\d s/);
   });
 
-  it("types a wrong code with the mouse: the digits blink and the reason stands there", async () => {
+  it("wakes the keypad and types a wrong code with the mouse: the digits blink and the reason stands there", async () => {
+    await keypad("lobby-lock").getByRole("button", { name: "5", exact: true }).click();
+    await keypad("lobby-lock").getByText("Awake: type the code").waitFor();
     for (const digit of "1029384") await keypad("lobby-lock").getByRole("button", { name: digit, exact: true }).click();
     await keypad("lobby-lock").getByText("Denied: credential unknown").waitFor();
     await page.locator("#log").getByText("was denied at Lobby lock").first().waitFor();
@@ -107,7 +109,8 @@ describe("the demo page in Chromium", () => {
     const code = await panel.locator(".code").textContent();
     expect(code).toMatch(/^\d{7}$/);
     await keypad("lobby-lock").getByRole("button", { name: "1", exact: true }).focus();
-    await page.keyboard.type(code ?? "");
+    // The first key only wakes the keypad.
+    await page.keyboard.type(`5${code ?? ""}`);
     await keypad("lobby-lock").getByText("Opened").waitFor();
     await card("lobby-lock").getByText("Unlocked").waitFor();
     for (const text of house.stderr.values()) expect(text).not.toContain(code);

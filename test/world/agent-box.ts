@@ -2,11 +2,14 @@
  * A gateway of the sync world: the agent's own loop, visits, outbox and store port in one process life after another. `kill` is kill -9:
  * what was in memory is gone, what the disk had is there, and nothing that the dead life waited for ever comes.
  */
+
+import { runPairing } from "../../agent/ble/pairing-visit.ts";
 import { runVisit } from "../../agent/ble/visit.ts";
 import { Gateway } from "../../agent/gateway.ts";
 import type { Clock } from "../../agent/ports/clock.ts";
 import type { Store } from "../../agent/ports/store.ts";
 import type { VisitOptions, VisitOutcome } from "../../agent/ports/visit.ts";
+import { timePublicKeyOf } from "../../agent/sync/site-time.ts";
 import type { SeededRandom } from "../../emulator/world/random.ts";
 import { type DeviceId, unixMs } from "../../protocol/base/units.ts";
 import { x25519PublicKey } from "../../protocol/crypto.ts";
@@ -67,11 +70,13 @@ export class AgentBox {
         version: "0.1.0",
         bootCount: this.#boots,
         courierPublicKey: x25519PublicKey(this.courierPrivateKey),
+        timePublicKey: timePublicKeyOf(this.courierPrivateKey),
         startedAtMs: clock.nowMs(),
       },
       store: this.#storeOf(life),
       radio: new VirtualRadio(air, this.adapter, () => life.isAlive),
       runVisit: (visit) => this.#visit(visit),
+      runPairing,
       transport: cloud.transport(this.id),
       clock,
       random: { bytes: (length) => random.bytes(length), fraction: () => random.next() },

@@ -2,6 +2,7 @@
 import type { DeviceTable } from "../../agent/devices.ts";
 import { Gateway } from "../../agent/gateway.ts";
 import type { Log } from "../../agent/ports/log.ts";
+import type { RunPairing } from "../../agent/ports/pairing.ts";
 import { type Radio, RadioError, type Sighting } from "../../agent/ports/radio.ts";
 import type { SiteBroker } from "../../agent/ports/site-broker.ts";
 import type { RunVisit, VisitOptions, VisitOutcome } from "../../agent/ports/visit.ts";
@@ -9,6 +10,7 @@ import { bytesToBase64 } from "../../protocol/base/bytes.ts";
 import type { DeviceId } from "../../protocol/base/units.ts";
 import { encodeAdvertisement } from "../../protocol/wire/advertisement.ts";
 import { makeDeviceLogin } from "../../protocol/wire/device-login.ts";
+import type { UrgentReason } from "../../protocol/wire/messages/desired.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { MemoryUpstream } from "./memory-upstream.ts";
 import { SteppedClock } from "./stepped-clock.ts";
@@ -98,6 +100,7 @@ export interface GatewayWorldOptions {
   readonly clock?: SteppedClock;
   readonly automatic?: boolean;
   readonly runVisit?: RunVisit;
+  readonly runPairing?: RunPairing;
 }
 
 /** A started gateway. */
@@ -117,10 +120,12 @@ export async function startGateway(options: GatewayWorldOptions = {}): Promise<G
       version: "0.1.0",
       bootCount: 1,
       courierPublicKey: new Uint8Array(32).fill(7),
+      timePublicKey: new Uint8Array(32).fill(8),
       startedAtMs: clock.nowMs(),
     },
     store,
     radio,
+    runPairing: options.runPairing ?? (async () => ({ ok: false, fault: { code: "not-found" } })),
     runVisit: (visit) => {
       visits.push(visit);
       return runVisit(visit);
@@ -190,17 +195,27 @@ export function lockDesired(options: {
   readonly epoch?: number;
   readonly device?: string;
   readonly revision?: number;
-  readonly revocations?: readonly { readonly person: string; readonly since: number; readonly version: number }[];
+  readonly revocations?: readonly {
+    readonly person: string;
+    readonly since: number;
+    readonly version: number;
+    readonly what?: "revoked" | "signed-out";
+  }[];
+  readonly urgent?: UrgentReason | null;
+  readonly visitBy?: number | null;
 }) {
   const { version, epoch = 1, device = lockId, revision = version, revocations = [] } = options;
+  const { urgent = null, visitBy = null } = options;
   return {
     v: 1,
     kind: "lock",
     revision,
     device,
     policy: { epoch, version },
-    manifest: blob(2),
-    bundle: base64Of(64, 4),
+    urgent,
+    visitBy,
+    keyset: { epoch, blob: blob(3) },
+    bundles: [{ from: 0, manifest: blob(2), bytes: base64Of(64, 4) }],
     release: null,
     revocations: revocations.map((revocation) => ({ epoch, ...revocation })),
   };
@@ -208,8 +223,8 @@ export function lockDesired(options: {
 
 /** What a networked device is to hold, shaped as the wire wants it. */
 export function deviceDesired(options: Parameters<typeof lockDesired>[0]) {
-  const { release: _none, ...shared } = lockDesired({ device: "panel-r20", ...options });
-  return { ...shared, kind: "device" };
+  const { v, revision, device, policy, revocations } = lockDesired({ device: "panel-r20", ...options });
+  return { v, kind: "device", revision, device, policy, manifest: blob(2), bundle: base64Of(64, 4), revocations };
 }
 
 /** What a networked device says it holds; whether the MAC is right is its authority's business. */
@@ -232,6 +247,7 @@ export function visitOutcome(options: { readonly version?: number; readonly logN
     uptimeSeconds: 4_000,
     clock: { oldMs: 1_000, newMs: 91_000, written: true },
     logEntries: 0,
+    deltaRefused: null,
     durationMs: 900,
     bytes: 4_096,
     reported: {

@@ -84,6 +84,7 @@ export function siteText({ locks: planned, people, crowd }: HousePlan): string {
     "units: [{id: unit-1a, name: 1A}]",
     "people:",
     ...listed.map(({ id }) => `  - {id: ${id}, name: ${id}, email: ${id}@maple.example, role: RESIDENT}`),
+    "  - {id: manager, name: Manager, email: manager@maple.example, role: MANAGER}",
     "  - {id: crowd, name: Crowd, email: crowd@maple.example, role: NON_RESIDENT}",
     "accessGroups:",
     ...planned.map(({ door }) => {

@@ -6,9 +6,8 @@ import { Battery } from "../../emulator/device/battery.ts";
 import { MemoryFlash, PowerLost } from "../../emulator/device/flash.ts";
 import type { Keycard } from "../../emulator/device/keycard.ts";
 import { type KeypadKey, keysOfCode } from "../../emulator/device/keypad.ts";
-import { LockFirmware, type LockHardware, type LockOutcome } from "../../emulator/device/lock.ts";
+import { type BenchGrant, LockFirmware, type LockHardware, type LockOutcome } from "../../emulator/device/lock.ts";
 import { LockHost } from "../../emulator/device/lock-host.ts";
-import type { PairingRecord } from "../../emulator/device/lock-store.ts";
 import type { Peripheral } from "../../emulator/radio/air.ts";
 import type { WorldClock } from "../../emulator/world/clock.ts";
 import type { SeededRandom } from "../../emulator/world/random.ts";
@@ -51,7 +50,7 @@ export class LockBox {
   readonly #options: LockBoxOptions;
   readonly #battery = new Battery(90);
   #power: Power | undefined;
-  #chainHead: Uint8Array | undefined;
+  #chain: { readonly key: Uint8Array; head: Uint8Array } | undefined;
 
   constructor(options: LockBoxOptions) {
     this.#options = options;
@@ -86,18 +85,20 @@ export class LockBox {
     };
   }
 
-  pair(record: PairingRecord, time: UnixMs): void {
-    this.#chainHead = auditChainStart(record.pairingId);
-    this.act(({ host }) => host.pair(record, time));
+  /** `chainKey` is the pairing's, as the authority derives it. */
+  pair(grant: BenchGrant, chainKey: Uint8Array, time: UnixMs): void {
+    this.#chain = { key: chainKey, head: auditChainStart(chainKey, grant.pairingId) };
+    this.act(({ host }) => host.pair(grant, time));
   }
 
   card(card: Keycard): LockOutcome | undefined {
     return this.act(({ host }) => host.presentCard(card));
   }
 
-  /** Types a code as fast as one can; undefined when the power went meanwhile. */
+  /** Types a code as fast as one can, waking the keypad first; undefined when the power went meanwhile. */
   type(code: string): LockOutcome | undefined {
-    for (const key of keysOfCode(code) ?? []) {
+    const isAsleep = this.act(({ host }) => host.keypadAsleep) ?? false;
+    for (const key of keysOfCode(code, isAsleep) ?? []) {
       const outcomes = this.act(({ host }) => host.pressOne(key as KeypadKey));
       if (outcomes === undefined) return undefined;
       const last = outcomes.at(-1);
@@ -162,15 +163,16 @@ export class LockBox {
   /** Takes down what the log shows beyond what it showed before; nothing of that may ever change or go. */
   #readLog(): void {
     const log = this.firmware?.log;
-    if (log === undefined || this.#chainHead === undefined) return;
+    const chain = this.#chain;
+    if (log === undefined || chain === undefined) return;
     const known = this.entries.length + 1;
     if (log.next < known) return this.#options.onBroken(`the log went back from ${known} to ${log.next}`);
     for (const entry of log.read(known, log.next - known)) {
       this.entries.push(entry);
-      this.#chainHead = auditChainNext(this.#chainHead, entry);
+      chain.head = auditChainNext(chain.key, chain.head, entry);
     }
     if (this.entries.length + 1 !== log.next) this.#options.onBroken("the log lost entries before anybody read them");
-    if (!equalBytes(this.#chainHead, log.head)) this.#options.onBroken("the log's chain is not that of its entries");
+    if (!equalBytes(chain.head, log.head)) this.#options.onBroken("the log's chain is not that of its entries");
   }
 
   #hardware(): LockHardware {
@@ -183,7 +185,7 @@ export class LockBox {
       door,
       driftPpm,
       battery: this.#battery,
-      staticPrivateKey: this.staticPrivateKey,
+      factoryKey: this.staticPrivateKey,
     };
   }
 

@@ -40,7 +40,7 @@ export class MemoryStore implements Store {
         stored += 1;
       }
       coverage = addRange(coverage, { first: event.sequence, last: event.sequence });
-      if (event.lost !== undefined) coverage = addRange(coverage, event.lost);
+      if (event.covers !== undefined) coverage = addRange(coverage, event.covers);
     }
     this.#coverageByDevice.set(batch.device, coverage);
     this.#put(batch.documents ?? []);

@@ -2,6 +2,7 @@
  * Cloud, site and agent of Maple Court in one process, on real sockets and a private D-Bus, with what a test of them needs to see: the routes
  * that each HTTP server registered, every bolt, and every opening in the devices' own logs.
  */
+
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,11 +11,13 @@ import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { useSystemBus } from "../../agent/ble/bus-address.ts";
 import { createBleRadio } from "../../agent/ble/central.ts";
+import { runPairing } from "../../agent/ble/pairing-visit.ts";
 import { runVisit } from "../../agent/ble/visit.ts";
 import { openAedesBroker } from "../../agent/broker/aedes-broker.ts";
 import { Gateway } from "../../agent/gateway.ts";
 import { openHttpServer } from "../../agent/http/server.ts";
 import type { SiteBroker } from "../../agent/ports/site-broker.ts";
+import { timePublicKeyOf } from "../../agent/sync/site-time.ts";
 import { createMqttTransport } from "../../agent/upstream/mqtt-transport.ts";
 import { cloudKeysFromSeed } from "../../emulator/cloud/authority-keys.ts";
 import { type Cloud, createCloud } from "../../emulator/cloud/cloud.ts";
@@ -150,11 +153,13 @@ async function startAgent(options: {
       version: "0.1.0",
       bootCount: 1,
       courierPublicKey: x25519PublicKey(courierPrivateKey),
+      timePublicKey: timePublicKeyOf(courierPrivateKey),
       startedAtMs: realClock.nowMs(),
     },
     store,
     radio: createBleRadio({ clock: realClock, adapter: "hci0" }),
     runVisit,
+    runPairing,
     transport: createMqttTransport({
       url: `mqtt://127.0.0.1:${upstreamPort}`,
       site: "maple-court",

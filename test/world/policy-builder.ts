@@ -1,6 +1,5 @@
 /** A small valid lock policy; each test names only what matters to it. */
 import type { LockPolicy } from "../../protocol/access/policy.ts";
-import { encodePolicy } from "../../protocol/access/policy.ts";
 import { type DeviceId, unixSeconds } from "../../protocol/base/units.ts";
 
 export function buildPolicy(overrides: Partial<LockPolicy> = {}): LockPolicy {
@@ -36,21 +35,4 @@ export function buildPolicy(overrides: Partial<LockPolicy> = {}): LockPolicy {
     credentials: [],
     ...overrides,
   };
-}
-
-/** The bundle of such a policy with `count` app keys, to give it a size. */
-export function buildBundle(version: number, count = 0): Uint8Array {
-  return encodePolicy(
-    buildPolicy({
-      version,
-      rights: [[]],
-      credentials: Array.from({ length: count }, (_, index) => ({
-        id: `app-${index.toString().padStart(5, "0")}`,
-        kind: "app-key" as const,
-        state: "active" as const,
-        assigned: true,
-        rights: 0,
-      })),
-    }),
-  );
 }

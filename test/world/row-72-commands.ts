@@ -20,10 +20,15 @@ export const commandEntries: Readonly<Record<string, (places: CommandPlaces) => 
     ["lobby-lock", "--agent", agent, "--json"],
     ["gym-lock", "--agent", agent],
     ["master", "--agent", agent],
+    ["--urgent", "--agent", agent, "--json"],
   ],
   "doorlink exposure": ({ agent }) => [["--agent", agent, "--json"]],
   "doorlink log": ({ agent }) => [["--agent", agent, "--json", "--limit", "5"]],
   "doorlink firmware": ({ agent }) => [["--agent", agent]],
+  "doorlink device add": ({ agent, folder }) => [
+    ["roof-lock", "--ble", "--code", join(folder, "no-such-card.txt"), "--agent", agent],
+    ["lobby-lock", "--ble", "--code", "DOORLINK:0", "--agent", agent, "--json"],
+  ],
   "doorlink sticker make": ({ agent, folder }) => [
     ["lobby-link", "--out", folder, "--agent", agent],
     ["master", "--out", folder],

@@ -33,12 +33,14 @@ const famousCodes = ["0000", "1234", "123456"];
 export const routeEntries: Readonly<Record<Server, Readonly<Record<string, RouteEntry>>>> = {
   agent: {
     "GET /healthz": looks,
+    "GET /metrics": looks,
     "GET /api/status": looks,
     "GET /api/panels": looks,
     "GET /api/exposure": looks,
     "GET /api/log": looks,
     "POST /api/sync": manages({ device: "lobby-lock" }, { device: "gym-lock" }),
     "GET /api/sync/:device": looks,
+    "POST /api/pair": manages({ device: "roof-lock", code: "DOORLINK:0" }),
   },
   cloud: {
     "GET /healthz": looks,
@@ -67,6 +69,10 @@ export const routeEntries: Readonly<Record<Server, Readonly<Record<string, Route
     "POST /app/doorcodes": handsOut({ door: "lobby", deliver: { kind: "sms", to: "+15550100" } }),
     "POST /app/certificate": handsOut({ credential: "kira-app" }),
     "POST /app/sign-out": manages(),
+    // A courier's certificate opens nothing, and what it carries it cannot read (SPEC Y14, Y17).
+    "POST /app/courier/:device": manages({ staticPublicKey: key32 }),
+    "POST /app/courier/:device/time": manages({ nonce: key32.slice(0, 22).concat("==") }),
+    "POST /app/courier/:device/log": manages({ batches: [key32] }, { report: key32, mac: key32 }),
     "POST /api/doorcodes": handsOut({ door: "lobby", issuer: "kira-lund", deliver: { kind: "sms", to: "+15550100" } }),
     "POST /api/panels/:id/rotate": manages(),
     "POST /api/people/:id/password-reset": manages(),
@@ -75,6 +81,8 @@ export const routeEntries: Readonly<Record<Server, Readonly<Record<string, Route
       kind: "signs",
       bodies: [{ by: "kira-lund" }, { by: "ana-reyes" }, { by: "support" }],
     },
+    "POST /api/devices/:id/open-pairing": manages(),
+    "POST /api/keys/rotate": manages(),
     "POST /bench/cards": handsOut({ credential: "kira-card" }),
     "POST /bench/enrol": handsOut({ device: "gym-lock" }),
     "POST /bench/gateways": manages({ gateway: "gateway-master", password: "a long enough master password" }),
@@ -99,6 +107,8 @@ export const routeEntries: Readonly<Record<Server, Readonly<Record<string, Route
     "GET /api/visitors/photos/:name": looks,
     "POST /api/panels/:id/mount": manages(),
     "POST /api/locks/:id/keypad": presents(...famousCodes.map((code) => ({ code })), { key: "check" }, { key: "0" }),
+    "GET /api/locks/:id/setup-code": looks,
+    "POST /api/locks/:id/factory-reset": manages(),
     "POST /api/locks/:id/deadbolt": manages({ deadbolt: "extended" }, { deadbolt: "retracted" }),
     "POST /api/people/:id/try": presents(
       ...[
@@ -113,6 +123,7 @@ export const routeEntries: Readonly<Record<Server, Readonly<Record<string, Route
         [undefined, "spare-rf", "kira-app", "chloe-key", "master"].map((credential) => ({ device, credential })),
       ),
     ),
+    "POST /api/people/:id/sync": manages({ device: "lobby-lock" }, { device: "gym-lock", phone: "leo-phone" }),
     "POST /api/people/:id/sign-in": handsOut({ phone: "leo-phone" }),
     "POST /api/people/:id/sign-out": manages({ phone: "leo-phone" }),
     "POST /api/people/:id/codes": handsOut({}),
@@ -160,6 +171,8 @@ export function parameterValues(path: string, name: string): readonly string[] {
   if (path.includes("/people/")) return strangers;
   if (path.includes("/doors/")) return ["gym", "gate", "lobby", "master"];
   if (path.includes("/panels/")) return ["lobby-link", "master"];
+  // A lock that was reset has no log, and the lobby's shows that the walk sees openings.
+  if (path.endsWith("/factory-reset")) return ["gym-lock", "apartment-2a-lock", "gate-panel", "master"];
   if (path.includes("/locks/")) return ["gym-lock", "lobby-lock", "apartment-2a-lock", "gate-panel", "master"];
   if (name === "device" || path.includes("/devices/")) return ["gym-lock", "master"];
   return ["MASTER", "0"];

@@ -7,7 +7,7 @@
  * after everything that a lock's firmware does and after each step; what must hold at the end, at the end. The same seed gives the same
  * log, byte for byte: nothing here reads a real clock or a random source.
  */
-import type { VisitOptions, VisitOutcome } from "../../agent/ports/visit.ts";
+import type { PolicyVersion, VisitOptions, VisitOutcome } from "../../agent/ports/visit.ts";
 import { exposureView } from "../../emulator/cloud/exposure.ts";
 import { keycard } from "../../emulator/device/keycard.ts";
 import type { LockOutcome } from "../../emulator/device/lock.ts";
@@ -25,8 +25,9 @@ import { AgentBox } from "./agent-box.ts";
 import { HostileCourier, hostileDeeds } from "./hostile-courier.ts";
 import { cardNumber, type HousePlan, type PlannedPerson, planHouse, siteText } from "./house-plan.ts";
 import { LockBox } from "./lock-box.ts";
+import { PhoneBox } from "./phone-box.ts";
 import { SteppedClock } from "./stepped-clock.ts";
-import { kindAir, type LinkFault, VirtualAir, type VirtualLink } from "./virtual-air.ts";
+import { drawLinkFault, kindAir, VirtualAir, type VirtualLink } from "./virtual-air.ts";
 import { type SignedPolicy, START_OF_SITE, VirtualCloud } from "./virtual-cloud.ts";
 
 export interface WorldOptions {
@@ -90,6 +91,8 @@ class SyncWorld {
   readonly #locks: LockBox[] = [];
   readonly #agents: AgentBox[] = [];
   readonly #thief: HostileCourier;
+  /** Of somebody who manages the site: the third courier. */
+  readonly #phone: PhoneBox;
   readonly #log: string[] = [];
   readonly #failures: { step: number; what: string }[] = [];
   readonly #counts: WorldCounts = {
@@ -125,7 +128,18 @@ class SyncWorld {
     this.#air.onFrame = (direction, frame) => {
       this.#frames = sha256(new Uint8Array([...this.#frames, direction === "to-lock" ? 1 : 2, ...frame]));
     };
-    this.#thief = new HostileCourier(clock, this.#air, cloud, seededRandom(seed, "thief"));
+    // In every other world it is a phone that was stolen, and not a gateway.
+    const stolen = seed % 2 === 0 ? { phone: "stolen-phone", person: "manager" } : undefined;
+    this.#thief = new HostileCourier(clock, this.#air, cloud, seededRandom(seed, "thief"), stolen);
+    this.#phone = new PhoneBox({
+      phone: "manager-phone",
+      person: "manager",
+      clock,
+      air: this.#air,
+      cloud,
+      random: seededRandom(seed, "phone"),
+      onPolicySent: (phone, device, { policy }, of) => this.#policyBegins(phone.adapter.link, device, policy, of),
+    });
   }
 
   static async build(given: WorldOptions): Promise<SyncWorld> {
@@ -192,11 +206,14 @@ class SyncWorld {
       this.#air.put(address, () => box.peripheral());
       const paired = authority.pairLock({ device, address, staticPublicKey: x25519PublicKey(box.staticPrivateKey) });
       assert(paired.ok, "the locks of the plan can be paired");
-      const { pairingId, dailyKeys, keyEpoch, authority: publicKeys } = paired.value;
+      const { pairingId, root, keyset, dailyKeys, keyEpoch } = paired.value;
+      const chainKey = authority.pairingKeys(device)?.chain;
+      assert(chainKey !== undefined, "a paired lock has its keys");
       const errorMs = this.#draw([0, 0, 1_500, -3_600_000, 86_400_000, -this.#clock.nowMs() + 1]);
       this.#tell(`${device} paired, its clock off by ${errorMs} ms`);
       box.pair(
-        { pairingId, ...publicKeys, dailyKeys: dailyKeys.map(({ key }) => ({ keyId: keyEpoch, key })) },
+        { pairingId, root, keyset, dailyKeys: dailyKeys.map(({ key }) => ({ keyId: keyEpoch, key })) },
+        chainKey,
         unixMs(this.#clock.nowMs() + errorMs),
       );
     }
@@ -213,7 +230,8 @@ class SyncWorld {
       random: seededRandom(this.#options.seed, `agent/${gateway}`),
       onDeath: (agent) => this.#agentDied(agent),
       onFatal: (error) => this.#fail("otherFaults", `${gateway} died of ${String(error)}`),
-      onPolicySent: (agent, visit, of) => this.#policyBegins(agent, visit, of),
+      onPolicySent: (agent, { lock, desired }, of) =>
+        this.#policyBegins(agent.adapter.link, lock.device, desired?.policy, of),
       onVisit: (agent, visit, outcome) => this.#visitEnded(agent, visit, outcome),
       log: (text) => {
         if (this.#options.verbose) this.#tell(text);
@@ -254,6 +272,8 @@ class SyncWorld {
         return this.#revoke();
       case "change-site":
         return this.#changeSite();
+      case "rotate-keys":
+        return this.#rotateKeys();
       case "link-fault":
         return this.#armLink(agent);
       case "flash-cut":
@@ -276,6 +296,8 @@ class SyncWorld {
         return this.#strike(lock);
       case "asked":
         return this.#ask(agent, lock);
+      case "phone-sync":
+        return this.#carryByPhone(lock);
       case "nothing":
         return;
     }
@@ -364,27 +386,26 @@ class SyncWorld {
     this.#cloud.importSite(siteText(this.#plan));
   }
 
+  #rotateKeys(): void {
+    const { epoch } = this.#cloud.cloud.authority.rotateKeys();
+    this.#tell(`the authority signs with the keys of epoch ${epoch}`);
+    this.#cloud.publish();
+  }
+
   #armLink(agent: AgentBox): void {
-    const fault = this.#drawLinkFault();
+    const fault = drawLinkFault(this.#random, this.#plan.crowd * 24 + 2_300);
     agent.adapter.armed = fault;
     this.#tell(`${agent.id} shall meet ${JSON.stringify(fault)}`);
   }
 
-  #drawLinkFault(): LinkFault {
-    const kind = this.#random.integer(10);
-    // Half of the cuts fall into handshake, clock and log, which every visit has; half anywhere in a bundle.
-    const atByte = 1 + this.#random.integer(this.#draw([1_700, this.#plan.crowd * 24 + 4_000]));
-    if (kind < 5) return { kind: "cut", atByte };
-    if (kind < 6) return { kind: "slow-connect" };
-    if (kind < 7) return { kind: "daemon-dies", atByte, downMs: 1_000 + this.#random.integer(20_000) };
-    if (kind < 8) return { kind: "swallow", from: 1 + this.#random.integer(30), count: 1 + this.#random.integer(12) };
-    return { kind: "small-mtu", mtu: 23 + this.#random.integer(495), told: this.#random.next() < 0.5 };
-  }
-
   #armFlash(lock: LockBox): void {
-    const nth = 1 + this.#random.integer(14);
-    this.#tell(`${lock.device} shall lose power at flash write ${nth}`);
-    lock.flash.cutPowerAtWrite(nth);
+    // A visit that commits programs and erases some forty pages; how much of the last one gets done follows from its number.
+    const nth = 1 + this.#random.integer(36);
+    const share = (nth * 0.37) % 1;
+    this.#tell(
+      `${lock.device} shall lose power at program or erasure ${nth} of its flash, ${share.toFixed(2)} of it done`,
+    );
+    lock.flash.cutPowerAtWrite(nth, share);
   }
 
   #pullBattery(lock: LockBox): void {
@@ -459,6 +480,7 @@ class SyncWorld {
     this.#tell(`bluetoothd of ${agent.id} is down for ${downMs} ms`);
     this.#cuts += 1;
     agent.adapter.brokenUntilMs = this.#clock.monotonicMs() + downMs;
+    agent.adapter.brokenBy = "no-bluetooth";
     agent.adapter.link?.drop();
   }
 
@@ -477,6 +499,7 @@ class SyncWorld {
     const struck = this.#thief.strike(deed, lock, other).then((ended) => {
       this.#transferByLock.delete(lock.device);
       this.#tell(`the thief at ${lock.device} (${deed}): ${ended ?? "was busy elsewhere"}`);
+      for (const lie of this.#thief.believed.splice(0)) this.#fail("otherFaults", `the authority believed ${lie}`);
       const errorAfter = this.#clockErrorMs(lock);
       if (errorBefore === undefined || errorAfter === undefined) return;
       if (errorAfter > errorBefore + CLOCK_TOLERANCE_MS) {
@@ -492,6 +515,25 @@ class SyncWorld {
   #ask(agent: AgentBox, lock: LockBox): void {
     this.#tell(`an operator of ${agent.id} asks for ${lock.device}`);
     void agent.gateway?.requestSync(lock.device);
+  }
+
+  /** The manager holds a phone to a lock, at times without a network, at times with a link that breaks. */
+  #carryByPhone({ device, address }: LockBox): void {
+    const phone = this.#phone;
+    phone.isOnline = this.#random.next() < 0.75;
+    if (this.#random.next() < 0.4) {
+      phone.adapter.armed = drawLinkFault(this.#random, this.#plan.crowd * 24 + 2_300);
+    }
+    this.#tell(`the manager's phone at ${device}${phone.isOnline ? "" : ", offline"}`);
+    const carried = phone.sync({ device, address }).then((done) => {
+      const ended = done.ok ? `went through, ${done.value.logEntries} entries` : done.fault.code;
+      this.#tell(`the manager's phone at ${device}: ${ended}`);
+      if (!done.ok && done.fault.code === "lock-silent") this.#cuts += 1;
+      if (!done.ok && done.fault.code === "phone-busy") return;
+      this.#visits += 1;
+      this.#weighTransfer(device);
+    });
+    carried.catch((error: unknown) => this.#fail("otherFaults", `the phone's program died: ${String(error)}`));
   }
 
   // What is looked at.
@@ -541,6 +583,10 @@ class SyncWorld {
   #lookAtExposures(agent: AgentBox, device: DeviceId, held: number): void {
     const { gateway } = agent;
     if (gateway === undefined) return;
+    const wanted = gateway.table.lockDesired(device)?.policy.version ?? 0;
+    if (gateway.lockState(device).state === "in-sync" && held < wanted) {
+      this.#fail("otherFaults", `${agent.id} says that ${device} is in sync, which holds ${held} of ${wanted}`);
+    }
     for (const { person, version } of gateway.table.lockDesired(device)?.revocations ?? []) {
       if (version <= held) continue;
       if (gateway.exposures().some((each) => each.device === device && each.person === person)) continue;
@@ -548,10 +594,10 @@ class SyncWorld {
     }
   }
 
-  #policyBegins({ adapter: { link } }: AgentBox, { lock: { device }, desired }: VisitOptions, of: number): void {
+  #policyBegins(link: VirtualLink | undefined, device: DeviceId, policy: PolicyVersion | undefined, of: number): void {
     // A visit whose agent was killed has ended too, though nobody said so.
     this.#weighTransfer(device);
-    const name = `${desired?.policy.epoch}/${desired?.policy.version}/${of}`;
+    const name = `${policy?.epoch}/${policy?.version}/${of}`;
     const known = this.#transferByLock.get(device);
     const transfer = known?.name === name ? known : { name, sentBytes: 0, againBytes: 0, current: undefined };
     transfer.current = link === undefined ? undefined : { link, from: link.courierStreamBytes };
@@ -601,6 +647,8 @@ class SyncWorld {
       lock.flash.cutPowerAtWrite(NEVER);
       lock.inReach = true;
     }
+    this.#phone.isOnline = true;
+    this.#phone.adapter.armed = undefined;
     for (const agent of this.#agents) {
       agent.killAtStoreCall(NEVER);
       agent.adapter.armed = undefined;
@@ -663,8 +711,14 @@ class SyncWorld {
     for (const agent of this.#agents) {
       const said = table.latest(agent.id, "exposure")?.body.exposures ?? [];
       const own = agent.gateway?.exposures() ?? [];
+      for (const { device } of this.#locks) {
+        const state = agent.gateway?.lockState(device);
+        if (state?.state !== "in-sync") reasons.push(`${agent.id}: ${device} is ${state?.state} (${state?.why})`);
+      }
       if (own.length + said.length > 0) reasons.push(`${agent.id}: still says ${JSON.stringify([own, said])}`);
     }
+    const { waiting } = this.#phone.courier;
+    if (waiting > 0) reasons.push(`the manager's phone still has ${waiting} batches`);
     const { reckoned } = exposureView(this.#cloud.cloud);
     if (reckoned.length > 0) reasons.push(`the authority still reckons ${JSON.stringify(reckoned)}`);
     return reasons;
@@ -735,6 +789,7 @@ const deeds = [
   ["attempt", 22],
   ["revoke", 4],
   ["change-site", 5],
+  ["rotate-keys", 1],
   ["link-fault", 18],
   ["flash-cut", 10],
   ["battery", 4],
@@ -746,6 +801,7 @@ const deeds = [
   ["agent-clock", 2],
   ["thief", 8],
   ["asked", 8],
+  ["phone-sync", 8],
 ] as const;
 
 const DEFAULT_STEPS = 22;

@@ -12,6 +12,7 @@ import {
   type LinkListener,
   type Radio,
   RadioError,
+  type RadioErrorCode,
   type RadioLink,
   type ScanOptions,
   type Sighting,
@@ -42,8 +43,29 @@ export type LinkFault =
   | { readonly kind: "swallow"; readonly from: number; readonly count: number }
   /** An ATT MTU below what a frame needs; an old BlueZ does not tell it. */
   | { readonly kind: "small-mtu"; readonly mtu: number; readonly told: boolean }
-  /** bluetoothd dies when so many bytes have crossed the link, and is back after `downMs`. */
-  | { readonly kind: "daemon-dies"; readonly atByte: number; readonly downMs: number };
+  /** bluetoothd, or the bus under it, dies when so many bytes have crossed the link, and is back after `downMs`. */
+  | { readonly kind: "daemon-dies" | "bus-dies"; readonly atByte: number; readonly downMs: number }
+  /** Another program is at it: BlueZ refuses with InProgress. */
+  | { readonly kind: "in-progress" }
+  /** The services come so late, though in time. */
+  | { readonly kind: "services-late"; readonly delayMs: number }
+  /** The services never come, or ServicesResolved was true without them. */
+  | { readonly kind: "services-never"; readonly code: "services-timeout" | "wrong-services" };
+
+/** Half of the cuts fall into handshake, clock and log, which every visit has; half anywhere in a bundle of so many bytes. */
+export function drawLinkFault(random: SeededRandom, bundleBytes: number): LinkFault {
+  const atByte = 1 + random.integer(random.next() < 0.5 ? SHORT_VISIT_BYTES : bundleBytes + SHORT_VISIT_BYTES);
+  const kind = random.integer(14);
+  if (kind < 6) return { kind: "cut", atByte };
+  if (kind < 7) return { kind: "slow-connect" };
+  if (kind < 8) return { kind: "daemon-dies", atByte, downMs: 1_000 + random.integer(20_000) };
+  if (kind < 9) return { kind: "bus-dies", atByte, downMs: 1_000 + random.integer(20_000) };
+  if (kind < 10) return { kind: "swallow", from: 1 + random.integer(30), count: 1 + random.integer(12) };
+  if (kind < 11) return { kind: "small-mtu", mtu: 23 + random.integer(495), told: random.next() < 0.5 };
+  if (kind < 12) return { kind: "in-progress" };
+  if (kind < 13) return { kind: "services-late", delayMs: 500 + random.integer(9_000) };
+  return { kind: "services-never", code: random.next() < 0.5 ? "services-timeout" : "wrong-services" };
+}
 
 export const kindAir: AirConditions = { loss: 0, duplication: 0, reorderDepth: 0, intervalMs: 30, framesPerEvent: 6 };
 
@@ -103,7 +125,7 @@ export class VirtualLink {
   courierStreamBytes = 0;
   /** How much of it the courier has been told has arrived without a gap (SPEC S8, in clear too). */
   courierAckedBytes = 0;
-  onDaemonDeath: (downMs: number) => void = () => undefined;
+  onDaemonDeath: (downMs: number, code: RadioErrorCode) => void = () => undefined;
   readonly #air: VirtualAir;
   readonly #toLock: LossyLink;
   readonly #toCourier: LossyLink;
@@ -236,10 +258,11 @@ export class VirtualLink {
   #count(bytes: number): void {
     this.#bytesCrossed += bytes;
     const fault = this.#fault;
-    if (fault?.kind !== "cut" && fault?.kind !== "daemon-dies") return;
+    if (fault?.kind !== "cut" && fault?.kind !== "daemon-dies" && fault?.kind !== "bus-dies") return;
     if (this.#bytesCrossed < fault.atByte) return;
     if (fault.kind === "cut") return this.drop();
     const { downMs } = fault;
+    const code = fault.kind === "bus-dies" ? "no-bus" : "no-bluetooth";
     this.#isOpen = false;
     this.#cancelTick();
     this.#air.clock.after(SUPERVISION_MS, () => {
@@ -247,8 +270,8 @@ export class VirtualLink {
       this.#lock.ended("link-lost");
     });
     this.#air.clock.after(0, () => {
-      this.onDaemonDeath(downMs);
-      const error = new RadioError("no-bluetooth", "use the link");
+      this.onDaemonDeath(downMs, code);
+      const error = new RadioError(code, "use the link");
       if (this.#isHeard) this.#central.closed({ reason: "radio-failed", error });
     });
   }
@@ -272,12 +295,14 @@ export class VirtualLink {
 export interface Adapter {
   link: VirtualLink | undefined;
   brokenUntilMs: number;
+  /** What a caller is told until then. */
+  brokenBy: RadioErrorCode;
   /** The next connect meets this. */
   armed: LinkFault | undefined;
 }
 
 export function newAdapter(): Adapter {
-  return { link: undefined, brokenUntilMs: 0, armed: undefined };
+  return { link: undefined, brokenUntilMs: 0, brokenBy: "no-bluetooth", armed: undefined };
 }
 
 /** The agent's radio for one life of its process. */
@@ -320,6 +345,7 @@ export class VirtualRadio implements Radio {
       this.#adapter.armed = undefined;
       const standing = this.#adapter.link;
       if (standing?.isOpen === true) await this.#takeDown(standing);
+      if (fault?.kind === "in-progress") throw new RadioError("busy", "connect");
       const peripheral = fault?.kind === "slow-connect" ? undefined : this.#air.peripheral(address);
       if (peripheral === undefined) {
         await this.#wait(DEFAULT_CONNECT_DEADLINES.connectMs);
@@ -334,6 +360,8 @@ export class VirtualRadio implements Radio {
         await this.#wait(DEFAULT_CONNECT_DEADLINES.connectMs);
         throw new RadioError("connect-timeout", "connect");
       }
+      if (fault?.kind === "services-late") await this.#wait(fault.delayMs);
+      if (fault?.kind === "services-never") await this.#stallWithoutServices(there, fault.code);
       return this.#opened(address, there, listener, fault);
     } catch (error) {
       this.#busy = false;
@@ -346,6 +374,15 @@ export class VirtualRadio implements Radio {
     this.#adapter.link?.close();
   }
 
+  /** The lock sees a connection on which nothing ever comes. */
+  async #stallWithoutServices(peripheral: Peripheral, code: RadioErrorCode): Promise<never> {
+    const lock = peripheral.onConnection({ notify: () => false, close: () => undefined });
+    await this.#wait(DEFAULT_CONNECT_DEADLINES.servicesMs);
+    lock.ended("closed-by-central");
+    await this.#wait(this.#air.disconnectMs);
+    throw new RadioError(code, "resolve the services");
+  }
+
   #opened(address: string, peripheral: Peripheral, listener: LinkListener, fault: LinkFault | undefined): RadioLink {
     const closed = (end: LinkEnd): void => {
       if (end.reason !== "closed-here") this.#busy = false;
@@ -353,8 +390,9 @@ export class VirtualRadio implements Radio {
     };
     const link = this.#air.open(address, peripheral, { frame: (bytes) => listener.frame(bytes), closed }, fault);
     this.#adapter.link = link;
-    link.onDaemonDeath = (downMs) => {
+    link.onDaemonDeath = (downMs, code) => {
       this.#adapter.brokenUntilMs = this.#air.clock.monotonicMs() + downMs;
+      this.#adapter.brokenBy = code;
     };
     return {
       address,
@@ -375,7 +413,8 @@ export class VirtualRadio implements Radio {
 
   #enter(operation: string): void {
     if (this.#closed) throw new RadioError("closed", operation);
-    if (this.#air.clock.monotonicMs() < this.#adapter.brokenUntilMs) throw new RadioError("no-bluetooth", operation);
+    if (this.#air.clock.monotonicMs() < this.#adapter.brokenUntilMs)
+      throw new RadioError(this.#adapter.brokenBy, operation);
     if (this.#busy) throw new RadioError("busy", operation);
     this.#busy = true;
   }
@@ -398,6 +437,7 @@ export class VirtualRadio implements Radio {
   }
 }
 
+const SHORT_VISIT_BYTES = 1_700;
 const ATT_HEADER_BYTES = 3;
 /** SPEC S5: 8 bytes of header and 16 of tag. */
 const FRAME_OVERHEAD_BYTES = 24;

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { bytesToBase64 } from "../../../protocol/base/bytes.ts";
-import { base64Field } from "../../../protocol/wire/messages/fields.ts";
+import { base64Exactly } from "../../../protocol/wire/messages/fields.ts";
 import { issueAppKey } from "../app-keys.ts";
 import type { CloudParts } from "../cloud-parts.ts";
 import { blobFields } from "../desired.ts";
@@ -66,5 +66,5 @@ export function addAccountRoutes(server: FastifyInstance, parts: CloudParts): vo
   });
 }
 
-const key32 = base64Field(32).refine((key) => key.length === 32, "expected 32 bytes in base64");
+const key32 = base64Exactly(32);
 const keysSchema = z.strictObject({ staticPublicKey: key32, signingPublicKey: key32 });

@@ -3,9 +3,10 @@ import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { bytesToBase64 } from "../../../protocol/base/bytes.ts";
 import { parseDeviceId, unixSeconds } from "../../../protocol/base/units.ts";
-import { base64Field, deviceId, entityId } from "../../../protocol/wire/messages/fields.ts";
+import { base64Exactly, bluetoothAddress, deviceId, entityId } from "../../../protocol/wire/messages/fields.ts";
 import type { DailyKeyGrant } from "../authority.ts";
 import type { CloudParts } from "../cloud-parts.ts";
+import { blobFields } from "../desired.ts";
 import { readInput, sendFault } from "./answers.ts";
 
 export function addBenchRoutes(server: FastifyInstance, parts: CloudParts): void {
@@ -31,12 +32,14 @@ export function addBenchRoutes(server: FastifyInstance, parts: CloudParts): void
     const paired = authority.pairLock(input);
     if (!paired.ok) return sendFault(reply, paired.fault);
     publishDesired();
-    const { pairingId, authority: keys, dailyKeys, keyEpoch } = paired.value;
+    const { pairingId, root, keyset, dailyKeys, keyEpoch, firstSequence } = paired.value;
     return {
       pairingId: bytesToBase64(pairingId),
-      authority: Object.fromEntries(Object.entries(keys).map(([role, key]) => [role, bytesToBase64(key)])),
+      root: bytesToBase64(root),
+      keyset: blobFields(keyset),
       dailyKeys: dailyKeys.map(dailyKeyFields),
       keyEpoch,
+      firstSequence,
     };
   });
 
@@ -118,8 +121,8 @@ function dailyKeyFields({ door, key }: DailyKeyGrant) {
 
 const pairSchema = z.strictObject({
   device: deviceId,
-  staticPublicKey: base64Field(32).refine((key) => key.length === 32, "expected 32 bytes in base64"),
-  address: z.string().regex(/^([0-9A-F]{2}:){5}[0-9A-F]{2}$/, "expected a Bluetooth address such as C0:FF:EE:00:00:01"),
+  staticPublicKey: base64Exactly(32),
+  address: bluetoothAddress,
 });
 
 const gatewaySchema = z.strictObject({

@@ -42,6 +42,22 @@ function addSiteRoutes(server: FastifyInstance, parts: CloudParts): void {
     return { panel: request.params.id, people };
   });
 
+  /** A lock may be paired through a gateway for the next hour. */
+  server.post<IdParams>("/api/devices/:id/open-pairing", async (request, reply) => {
+    const opened = authority.openPairing(request.params.id);
+    if (!opened.ok) return sendFault(reply, opened.fault);
+    parts.log.info(opened.value, "pairing opened");
+    return opened.value;
+  });
+
+  /** New signing keys: locks get them, and their policy under them, with their next visit. */
+  server.post("/api/keys/rotate", async () => {
+    const rotated = authority.rotateKeys();
+    publishDesired();
+    parts.log.info({ epoch: rotated.epoch }, "keys rotated");
+    return rotated;
+  });
+
   server.post<IdParams>("/api/people/:id/revoke", async (request, reply) => {
     const revoked = authority.revoke(request.params.id);
     if (!revoked.ok) return sendFault(reply, revoked.fault);

@@ -9,6 +9,7 @@ import { addAccountRoutes, refuseSignedOut } from "./account-routes.ts";
 import { addAppRoutes } from "./app-routes.ts";
 import { addBenchRoutes } from "./bench-routes.ts";
 import { addCallRoutes } from "./call-routes.ts";
+import { addCourierRoutes } from "./courier-routes.ts";
 import { addDirectoryRoutes } from "./directory-routes.ts";
 import { addDoorcodeRoutes } from "./doorcode-routes.ts";
 import { addManagerRoutes } from "./manager-routes.ts";
@@ -53,6 +54,7 @@ export function createHttpServer(parts: CloudParts): FastifyInstance {
   addDirectoryRoutes(server, parts);
   addAppRoutes(server, parts);
   addAccountRoutes(server, parts);
+  addCourierRoutes(server, parts);
   addCallRoutes(server, parts);
   addDoorcodeRoutes(server, parts);
   addUnlockRoutes(server, parts);

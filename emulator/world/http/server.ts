@@ -13,7 +13,7 @@ import { assert } from "../../../protocol/base/result.ts";
 import { isLoopbackRequest } from "../../../protocol/wire/loopback-request.ts";
 import { KEYPAD_KEYS, parseKeypadKey } from "../../device/keypad.ts";
 import type { Visitor } from "../../people/visitor.ts";
-import { pressKey, tryDevice, turnDeadbolt, typeCode } from "../house.ts";
+import { factoryReset, pressKey, setupCode, syncByPhone, tryDevice, turnDeadbolt, typeCode } from "../house.ts";
 import { deviceLog, type SnapshotParts, worldSnapshot } from "../snapshot.ts";
 import type { EventStream } from "./event-stream.ts";
 import { addProxyRoutes, type Peers } from "./proxy.ts";
@@ -70,7 +70,7 @@ function addDeviceRoutes(server: FastifyInstance, parts: WorldHttpParts): void {
       const key = parseKeypadKey(input.key);
       assert(key !== undefined, "the schema lets keys through only");
       const pressed = pressKey(parts, request.params.id, key);
-      return pressed.ok ? { outcomes: pressed.value } : sendFault(reply, pressed.fault);
+      return pressed.ok ? pressed.value : sendFault(reply, pressed.fault);
     }
     const typed = await typeCode(parts, request.params.id, input.code);
     return typed.ok ? typed.value : sendFault(reply, typed.fault);
@@ -81,11 +81,28 @@ function addDeviceRoutes(server: FastifyInstance, parts: WorldHttpParts): void {
     const tried = await tryDevice(parts, request.params.id, input);
     return tried.ok ? tried.value : sendFault(reply, tried.fault);
   });
+  server.post<IdParams>("/api/people/:id/sync", async (request, reply) => {
+    const input = readInput(syncSchema, request.body, reply);
+    if (input === undefined) return reply;
+    const synced = await syncByPhone(parts, request.params.id, input);
+    return synced.ok ? synced.value : sendFault(reply, synced.fault);
+  });
   server.post<IdParams>("/api/locks/:id/deadbolt", async (request, reply) => {
     const input = readInput(deadboltSchema, request.body, reply);
     if (input === undefined) return reply;
     const turned = turnDeadbolt(parts, request.params.id, input.deadbolt);
     return turned.ok ? turned.value : sendFault(reply, turned.fault);
+  });
+  /** The card in the lock's box; whoever holds it can pair an unpaired lock. */
+  server.get<IdParams>("/api/locks/:id/setup-code", async (request, reply) => {
+    const code = setupCode(parts, request.params.id);
+    reply.header("cache-control", "no-store");
+    return code.ok ? { device: request.params.id, code: code.value } : sendFault(reply, code.fault);
+  });
+  /** Somebody opened the lock from inside and holds its reset button. */
+  server.post<IdParams>("/api/locks/:id/factory-reset", async (request, reply) => {
+    const reset = factoryReset(parts, request.params.id);
+    return reset.ok ? { device: request.params.id, paired: false } : sendFault(reply, reset.fault);
   });
   server.get<IdParams>("/api/devices/:id/log", async (request, reply) => {
     const events = deviceLog(parts, request.params.id);
@@ -223,6 +240,11 @@ const trySchema = z.strictObject({
   credential: z.string().optional(),
   phone: z.string().optional(),
   copied: z.boolean().optional(),
+});
+const syncSchema = z.strictObject({
+  device: z.string(),
+  phone: z.string().optional(),
+  offline: z.boolean().optional(),
 });
 const deadboltSchema = z.strictObject({ deadbolt: z.enum(["extended", "retracted"]) });
 const phoneSchema = z.strictObject({ phone: z.string() });

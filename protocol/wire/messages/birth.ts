@@ -17,6 +17,8 @@ export const birthSchema = versioned({
   hardware: text(64).nullable(),
   /** Gateways only: the X25519 key by which locks know this courier, base64. */
   courierPublicKey: z.string().max(64).optional(),
+  /** Gateways only: the Ed25519 key by which one may be told to answer for the time, base64. */
+  timePublicKey: z.string().max(64).optional(),
 });
 
 export type Birth = z.output<typeof birthSchema>;

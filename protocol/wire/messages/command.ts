@@ -1,14 +1,17 @@
 /**
- * `command/<name>` and `result/<name>`: asked by id, answered by results with the same id. `time` goes from a gateway to the authority and
- * opens nothing; `unlock` goes from the authority to a networked device, through its gateway, which can neither make nor alter
+ * `command/<name>` and `result/<name>`: asked by id, answered by results with the same id. `time` and `pair` go from a gateway to the authority and
+ * open nothing; `unlock` goes from the authority to a networked device, through its gateway, which can neither make nor alter
  * one. Every command that there is stands in `commandsByName`. Source: SPEC M11, V1-V9; PROTOCOL parts 2 and 5.
  */
 import { z } from "zod";
 import { commandStates } from "../command-state.ts";
+import { DAILY_KEYS_LIMIT_BYTES, PAIRING_STATEMENT_LIMIT_BYTES } from "../pairing-message.ts";
 import { versioned } from "../payload.ts";
+import { SEAL_OVERHEAD_BYTES } from "../sealing.ts";
+import { SIGNED_ANSWER_LIMIT_BYTES } from "../sync-message.ts";
 import { UNLOCK_COMMAND_LIMIT_BYTES } from "../unlock-command.ts";
 import { signedBlob } from "./desired.ts";
-import { base64Field, deviceId, hexText, text } from "./fields.ts";
+import { base64Exactly, base64Field, bluetoothAddress, deviceId, hexText, text } from "./fields.ts";
 
 export const resultStates = commandStates;
 
@@ -17,7 +20,7 @@ export const timeCommandSchema = versioned({
   id: text(64),
   from: deviceId,
   device: deviceId,
-  nonce: base64Field(16),
+  nonce: base64Exactly(16),
 });
 export type TimeCommand = z.output<typeof timeCommandSchema>;
 
@@ -26,10 +29,51 @@ export const timeResultSchema = versioned({
   id: text(64),
   device: deviceId,
   state: z.enum(resultStates),
-  answer: signedBlob(256).optional(),
+  answer: signedBlob(SIGNED_ANSWER_LIMIT_BYTES).optional(),
   reason: text(120).optional(),
 });
 export type TimeResult = z.output<typeof timeResultSchema>;
+
+/**
+ * `authority/command/pair`: a lock accepted an offer, and its gateway asks what to hand over; with `confirmation`, that the lock keeps it.
+ * What counts is the lock's own, under MACs that no gateway can make. SPEC Z9, Z11.
+ */
+export const pairCommandSchema = versioned({
+  id: text(64),
+  from: deviceId,
+  device: deviceId,
+  address: bluetoothAddress,
+  statement: base64Field(PAIRING_STATEMENT_LIMIT_BYTES),
+  mac: base64Exactly(32),
+  confirmation: base64Exactly(32).optional(),
+});
+export type PairCommand = z.output<typeof pairCommandSchema>;
+
+export const pairReasons = [
+  "no-site",
+  "no-such-device",
+  "not-a-ble-lock",
+  /** Nobody who manages the site has opened the pairing of this device, or the time for it is over. */
+  "not-open",
+  "malformed-statement",
+  "low-order-key",
+  "statement-bad-mac",
+  "wrong-model",
+  /** It names a pairing that this device had before. */
+  "replayed",
+  "confirmation-bad-mac",
+] as const;
+export type PairReason = (typeof pairReasons)[number];
+
+/** `<gateway>/result/pair`; `sealed` answers the first, nothing but `done` the second. */
+export const pairResultSchema = versioned({
+  id: text(64),
+  device: deviceId,
+  state: z.enum(resultStates),
+  sealed: base64Field(DAILY_KEYS_LIMIT_BYTES + SEAL_OVERHEAD_BYTES).optional(),
+  reason: z.enum(pairReasons).optional(),
+});
+export type PairResult = z.output<typeof pairResultSchema>;
 
 /** Largest `command/unlock` or `result/unlock`: both are below 500 bytes. */
 export const UNLOCK_PAYLOAD_LIMIT_BYTES = 1024;
@@ -77,6 +121,7 @@ export type UnlockResult = z.output<typeof unlockResultSchema>;
 /** Every command, with the shapes of its messages. No other name is taken by anybody. */
 export const commandsByName = {
   time: { command: timeCommandSchema, result: timeResultSchema },
+  pair: { command: pairCommandSchema, result: pairResultSchema },
   unlock: { command: unlockCommandSchema, result: unlockResultSchema },
 } as const;
 export type CommandName = keyof typeof commandsByName;

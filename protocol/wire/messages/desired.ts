@@ -5,11 +5,14 @@
  * The signed parts are opaque to the courier but for their clear headers. Source: SPEC M9, M12, M15; PROTOCOL parts 1, 4, 7.
  */
 import { z } from "zod";
+import { KEYSET_LIMIT_BYTES } from "../keyset.ts";
 import { versioned } from "../payload.ts";
-import { base64Field, deviceId, entityId, text, uint32, unixTime } from "./fields.ts";
+import { SIGNED_ANSWER_LIMIT_BYTES } from "../sync-message.ts";
+import { DELEGATE_LIMIT_BYTES } from "../time-delegate.ts";
+import { base64Exactly, base64Field, deviceId, entityId, text, uint32, unixTime } from "./fields.ts";
 
-const key32 = base64Field(32);
-const signature = base64Field(64);
+const key32 = base64Exactly(32);
+const signature = base64Exactly(64);
 
 /** An object with the authority's signature over it. */
 export const signedBlob = (limitBytes: number) => z.strictObject({ bytes: base64Field(limitBytes), signature });
@@ -32,6 +35,13 @@ export const gatewayDesiredSchema = versioned({
   site: z.strictObject({ id: entityId, name: text(80), timeZone: text(64) }),
   /** The certificate by which locks accept this gateway as a courier; null until the authority has seen its key. */
   courierCertificate: signedBlob(1024).nullable(),
+  /** By which this gateway may tell its locks the time when the authority is out of reach (SPEC J1); null: it may not. */
+  timeDelegate: signedBlob(DELEGATE_LIMIT_BYTES).nullable().default(null),
+  /** What a lock is offered when it is paired: the root to pin, and the keyset under it. Null: no pairing through this gateway. */
+  pairing: z
+    .strictObject({ root: key32, keyset: signedBlob(KEYSET_LIMIT_BYTES) })
+    .nullable()
+    .default(null),
   devices: z
     .array(
       z.strictObject({
@@ -43,9 +53,9 @@ export const gatewayDesiredSchema = versioned({
         /** BLE locks only. */
         address: text(17).optional(),
         staticPublicKey: key32.optional(),
-        pairingId: base64Field(16).optional(),
+        pairingId: base64Exactly(16).optional(),
         /** Enrolled networked devices only: by what the gateway's broker knows their password. SPEC B7. */
-        login: z.strictObject({ salt: base64Field(16), hash: key32 }).optional(),
+        login: z.strictObject({ salt: base64Exactly(16), hash: key32 }).optional(),
       }),
     )
     .max(1000),
@@ -56,20 +66,50 @@ export type GatewayDesired = z.output<typeof gatewayDesiredSchema>;
 /** So many fit into a payload beside the largest bundle; of more, the authority sends the latest. */
 export const REVOCATIONS_LIMIT = 1000;
 
-/** Who is revoked here, since when, and from which policy version on the device knows it. */
+/** Signed out: only phones that hold a certificate of before a password reset are still let in. */
+export const revocationKinds = ["revoked", "signed-out"] as const;
+export type RevocationKind = (typeof revocationKinds)[number];
+
+/** Who is revoked here or signed out, since when (which may lie ahead), and from which policy version on the device knows it. */
 const revocations = z
-  .array(z.strictObject({ person: entityId, since: unixTime, epoch: uint32, version: uint32 }))
+  .array(
+    z.strictObject({
+      person: entityId,
+      since: unixTime,
+      epoch: uint32,
+      version: uint32,
+      what: z.enum(revocationKinds).default("revoked"),
+    }),
+  )
   .max(REVOCATIONS_LIMIT);
+
+/**
+ * Why a lock should hear of its policy at once, the most urgent first: somebody with a right to come in is kept out, somebody without one
+ * is let in, a new keycard waits for its door. The courier cannot read the policy, so the authority says it. SPEC M16.
+ */
+export const urgentReasons = ["lock-out", "revocation", "keycard"] as const;
+export type UrgentReason = (typeof urgentReasons)[number];
+
+/** A snapshot and a few deltas. */
+const BUNDLES_LIMIT = 8;
 
 export const lockDesiredSchema = versioned({
   kind: z.literal("lock"),
   revision,
   device: deviceId,
   policy: z.strictObject({ epoch: uint32, version: uint32 }),
-  manifest: signedBlob(32 * 1024),
-  bundle: base64Field(256 * 1024),
+  /** Null: what is new in it can wait for its turn. */
+  urgent: z.enum(urgentReasons).nullable().default(null),
+  /** By when a lock that holds this policy is visited again: half of its shortest lease. Null: it has no lease. SPEC J8. */
+  visitBy: unixTime.nullable().default(null),
+  /** The newest keyset, for a lock that holds an older one. */
+  keyset: z.strictObject({ epoch: uint32, blob: signedBlob(KEYSET_LIMIT_BYTES) }),
+  /** Sealed ways to that policy: deltas from versions that the lock may hold, and the snapshot, whose `from` is 0. SPEC Y16. */
+  bundles: z
+    .array(z.strictObject({ from: uint32, manifest: signedBlob(4 * 1024), bytes: base64Field(256 * 1024) }))
+    .max(BUNDLES_LIMIT),
   /** Frees the lock's log up to a sequence; null: nothing to free yet. */
-  release: signedBlob(256).nullable(),
+  release: signedBlob(SIGNED_ANSWER_LIMIT_BYTES).nullable(),
   revocations,
 });
 export type LockDesired = z.output<typeof lockDesiredSchema>;

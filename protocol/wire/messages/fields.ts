@@ -40,6 +40,12 @@ export function base64Field(limitBytes: number) {
     });
 }
 
+/** Standard, padded base64 of exactly `bytes` bytes. */
+export function base64Exactly(bytes: number) {
+  const expected = `expected base64 of ${bytes} bytes`;
+  return base64Field(bytes).refine((read) => read.length === bytes, expected);
+}
+
 /** Exactly `bytes` bytes in lower-case hex; stays text. */
 export const hexText = (bytes: number) =>
   z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`), `expected ${bytes} bytes in lower-case hex`);
@@ -60,3 +66,8 @@ export const bootFields = z.strictObject({
 export type BootFields = z.output<typeof bootFields>;
 
 export const text = (limit: number) => z.string().max(limit);
+
+/** As BlueZ writes it: upper-case hex pairs with colons. */
+export const bluetoothAddress = z
+  .string()
+  .regex(/^([0-9A-F]{2}:){5}[0-9A-F]{2}$/, "expected a Bluetooth address such as C0:FF:EE:00:00:01");

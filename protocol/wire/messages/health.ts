@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { versioned } from "../payload.ts";
 import { bootFields, clockQuality, deviceId, text, uint32, unixTime } from "./fields.ts";
+import { syncStates } from "./reported.ts";
 
 export const firmwareVerdicts = [
   "ok",
@@ -14,6 +15,8 @@ export const firmwareVerdicts = [
   "no floor known",
   "not applicable",
 ] as const;
+
+const policyVersion = z.strictObject({ epoch: uint32, version: uint32 });
 
 export const healthSchema = versioned({
   device: deviceId,
@@ -33,8 +36,23 @@ export const healthSchema = versioned({
   /** Networked devices that take unlock commands. */
   boot: bootFields.optional(),
   lastSyncAt: unixTime.nullable(),
+  /** BLE locks only, and the gateway's word: how the door sync stands. What the lock holds, its own report alone proves. SPEC M17. */
+  sync: z
+    .strictObject({
+      state: z.enum(syncStates),
+      /** Which of the ways into that state; null: it needs none. */
+      why: text(64).nullable(),
+      since: unixTime.nullable(),
+      desired: policyVersion.nullable(),
+      /** By the lock's own report, and when that came; null: it has never reported to this gateway. */
+      reported: policyVersion.extend({ at: unixTime }).nullable(),
+      /** On the air or in a visit; null: never. */
+      heardAt: unixTime.nullable(),
+    })
+    .optional(),
   /** When the sender wrote this message. */
   at: unixTime,
 });
 
 export type Health = z.output<typeof healthSchema>;
+export type SyncWord = NonNullable<Health["sync"]>;

@@ -4,7 +4,8 @@
  */
 import { z } from "zod";
 import { versioned } from "../payload.ts";
-import { base64Field, clockQuality, deviceId, uint32, unixTime } from "./fields.ts";
+import { revocationKinds } from "./desired.ts";
+import { base64Exactly, base64Field, clockQuality, deviceId, uint32, unixTime } from "./fields.ts";
 
 export const reportedSchema = versioned({
   device: deviceId,
@@ -12,7 +13,7 @@ export const reportedSchema = versioned({
   clock: clockQuality,
   logNext: uint32,
   report: base64Field(512),
-  mac: base64Field(32),
+  mac: base64Exactly(32),
   /** When the courier received it, or by the clock of the device that said it itself. */
   at: unixTime,
   /** Who carried it away from a lock; absent: a networked device said it, and `report` is a policy report. */
@@ -20,11 +21,11 @@ export const reportedSchema = versioned({
 });
 export type Reported = z.output<typeof reportedSchema>;
 
-/** What an operator sees of a lock's door sync. Issue 4 adds `syncing`, `unconfirmed`, `refused`, `stale`. */
-export const syncStates = ["in-sync", "pending", "unconfirmed", "out-of-range", "refused"] as const;
+/** What an operator sees of a lock's door sync; SPEC G10 says when each holds and which of several is shown. */
+export const syncStates = ["in-sync", "pending", "syncing", "unconfirmed", "out-of-range", "refused", "stale"] as const;
 export type SyncState = (typeof syncStates)[number];
 
-/** A person revoked upstream whom a lock still lets in, because it has not been synced since. Row 61; SPEC M10. */
+/** A person revoked or signed out upstream whom a lock still lets in, because it has not been synced since. Row 61; SPEC M10. */
 export const exposureSchema = versioned({
   gateway: deviceId,
   at: unixTime,
@@ -34,6 +35,7 @@ export const exposureSchema = versioned({
         device: deviceId,
         person: z.string().max(32),
         since: unixTime,
+        what: z.enum(revocationKinds).default("revoked"),
         /** Null: the lock has never reported. */
         holds: z.strictObject({ epoch: uint32, version: uint32 }).nullable(),
       }),

@@ -19,6 +19,7 @@ describe("toRadioError", () => {
     ["org.freedesktop.DBus.Error.TimedOut", "no-answer"],
     ["org.bluez.Error.NotReady", "adapter-off"],
     ["org.bluez.Error.InProgress", "busy"],
+    ["org.bluez.Error.NotPermitted", "busy"],
     ["org.bluez.Error.NotConnected", "link-lost"],
     ["org.bluez.Error.Failed", "connect-failed"],
     ["org.freedesktop.DBus.Error.UnknownObject", "connect-failed"],

@@ -7,11 +7,14 @@ import { runFirmware } from "../../../agent/commands/firmware.ts";
 import { runLog } from "../../../agent/commands/log.ts";
 import { ageText, alignRows } from "../../../agent/commands/output.ts";
 import { runStatus } from "../../../agent/commands/status.ts";
-import { runSync } from "../../../agent/commands/sync.ts";
+import { type Patience, runSync } from "../../../agent/commands/sync.ts";
 import { openHttpServer } from "../../../agent/http/server.ts";
 import { utf8 } from "../../../protocol/base/bytes.ts";
 import type { DeviceId } from "../../../protocol/base/units.ts";
 import { type GatewayWorld, lockDesired, lockId, site, startGateway, tellSite } from "../../world/gateway-builder.ts";
+
+/** Nobody looks at the progress, and nobody stops the command. */
+const patience = (): Patience => ({ progress: () => undefined, stop: new AbortController().signal });
 
 async function withAgent(
   work: (context: CommandContext, world: GatewayWorld, written: () => string) => Promise<void>,
@@ -48,13 +51,13 @@ describe("commands for people", () => {
       await world.clock.advance(0);
       expect(await runExposure(context)).toBe(1);
       expect(written()).toBe(
-        "PERSON     LOCK     DOOR  REVOKED (UTC)        FOR     THE LOCK HOLDS\n" +
-          "Bob Boone  lock-c1  1A    2026-11-20 07:50:00  10 min  never reported\n",
+        "PERSON     LOCK     DOOR  WAS      SINCE (UTC)          FOR     THE LOCK HOLDS\n" +
+          "Bob Boone  lock-c1  1A    revoked  2026-11-20 07:50:00  10 min  never reported\n",
       );
       expect(await runStatus(context)).toBe(0);
       expect(written()).toMatch(/^lock-c1 +C1 +1A +no +never +pending +never +\?\/2 +- +no floor known +Bob Boone$/m);
       // The scripted lock reports version 1, so the visit goes through and the lock is still behind.
-      expect(await runSync(lockId, context)).toBe(1);
+      expect(await runSync({ device: lockId }, context, patience())).toBe(1);
       expect(written()).toBe(
         "lock      lock-c1: pending\n" +
           "policy    none -> 1 (epoch 1)\n" +
@@ -64,7 +67,7 @@ describe("commands for people", () => {
           "firmware  2.0.8\n" +
           "visit     0.9 s, 4096 bytes on the air\n",
       );
-      expect(await runSync("nobody", context)).toBe(2);
+      expect(await runSync({ device: "nobody" }, context, patience())).toBe(2);
       expect(written()).toBe("doorlink: unknown-device\n");
     }));
 

@@ -116,6 +116,7 @@ describe("HTTP API", () => {
         doorName: "1A",
         person: "bob",
         personName: "Bob Boone",
+        what: "revoked",
         since: revokedAt,
         ageSeconds: 1_800,
         holds: null,

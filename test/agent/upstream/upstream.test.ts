@@ -154,6 +154,6 @@ describe("time for a lock", () => {
         reason: "?",
       });
     };
-    expect(await upstream.askTime(lockId, nonce)).toBeUndefined();
+    expect(await upstream.askTime(lockId, nonce)).toBe("refused");
   });
 });

@@ -16,13 +16,8 @@ import {
   macReport,
   type PairingKeys,
 } from "../../../protocol/sync/authority.ts";
-import {
-  type AuditEntry,
-  auditChainNext,
-  auditChainStart,
-  auditEntry,
-  auditEntryToEvent,
-} from "../../../protocol/wire/audit-entry.ts";
+import { type AuditEntry, auditChainNext, auditChainStart, auditEntry } from "../../../protocol/wire/audit-entry.ts";
+import { auditBatch, sealAuditBatch } from "../../../protocol/wire/sealing.ts";
 import { lockReport } from "../../../protocol/wire/signed-objects.ts";
 
 /** Thursday 2026-12-24 at noon in New York. */
@@ -122,35 +117,59 @@ export class PairedLock {
   readonly dailyKey: Uint8Array;
   /** The chain head after each sequence; the first is the head before any entry. */
   readonly #heads: Uint8Array[];
-  #first = 1;
+  /** The bytes of its entries, oldest first. */
+  readonly #entries: Uint8Array[] = [];
+  /** The sequence before its log's first (SPEC Z12). */
+  readonly #base: number;
+  #first: number;
 
-  private constructor(device: DeviceId, keys: PairingKeys, pairingId: Uint8Array, dailyKey: Uint8Array) {
+  private constructor(
+    device: DeviceId,
+    keys: PairingKeys,
+    { pairingId, firstSequence }: { readonly pairingId: Uint8Array; readonly firstSequence: number },
+    dailyKey: Uint8Array,
+  ) {
     this.device = device;
+    this.#base = firstSequence - 1;
+    this.#first = firstSequence;
     this.keys = keys;
     this.pairingId = pairingId;
     this.dailyKey = dailyKey;
-    this.#heads = [auditChainStart(pairingId)];
+    this.#heads = [auditChainStart(keys.chain, pairingId)];
   }
 
-  static pair(cloud: TestCloud, id: string): PairedLock {
+  /** `as` is another lock of that name: one with a static key of its own. */
+  static pair(cloud: TestCloud, id: string, as = id): PairedLock {
     const device = deviceId(id);
-    const privateKey = seededRandom(7, `lock/${id}`).bytes(32);
+    const privateKey = seededRandom(7, `lock/${as}`).bytes(32);
     const staticPublicKey = x25519PublicKey(privateKey);
     const paired = cloud.authority.pairLock({ device, staticPublicKey, address: "C0:FF:EE:00:00:02" });
     if (!paired.ok) throw new Error(paired.fault.code);
-    const { pairingId, dailyKeys } = paired.value;
+    const { pairingId, dailyKeys, firstSequence } = paired.value;
     const authority = authorityPublicKeys(cloud.authority.keys.roles);
     const keys = derivePairingKeys(privateKey, authority.static, pairingId);
     if (keys === undefined) throw new Error("a low-order key");
-    return new PairedLock(device, keys, pairingId, dailyKeys[0]?.key ?? new Uint8Array(0));
+    return new PairedLock(device, keys, { pairingId, firstSequence }, dailyKeys[0]?.key ?? new Uint8Array(0));
   }
 
-  /** Writes an entry to the log and gives it as the JSON of an event. */
+  /** Writes an entry to the log and gives it sealed, alone in its batch, as the JSON of a gateway's event. */
   log(entry: Partial<AuditEntry> & Pick<AuditEntry, "kind">) {
-    const sequence = this.#heads.length;
+    const sequence = this.#base + this.#heads.length;
     const bytes = auditEntry.encode({ sequence, boot: 1, unixSeconds: noon, clock: "set", ...entry });
-    this.#heads.push(auditChainNext(this.#headAt(sequence - 1), bytes));
-    return chainedEvent(bytes);
+    this.#entries.push(bytes);
+    this.#heads.push(auditChainNext(this.keys.chain, this.#headAt(sequence - 1), bytes));
+    return this.sealed(sequence, sequence);
+  }
+
+  /** Entries of its log as one batch. */
+  sealed(first: number, last: number) {
+    return this.sealedAs(first, this.#entries.slice(first - 1 - this.#base, last - this.#base));
+  }
+
+  /** Whatever bytes under the seal of this lock. */
+  sealedAs(first: number, entries: readonly Uint8Array[]) {
+    const batch = auditBatch.encode(sealAuditBatch(this.keys.audit, this.pairingId, first, entries));
+    return sealedEvent(batch, first, first + entries.length - 1);
   }
 
   /** The ring was full: everything up to and with `through` is gone. */
@@ -159,7 +178,7 @@ export class PairedLock {
   }
 
   #headAt(sequence: number): Uint8Array {
-    const head = this.#heads[sequence];
+    const head = this.#heads[sequence - this.#base];
     if (head === undefined) throw new Error(`the log has no entry ${sequence}`);
     return head;
   }
@@ -181,26 +200,29 @@ export class PairedLock {
   }
 
   /** `reported` as the gateway publishes it. */
-  report(version: number, change: { readonly mac?: Uint8Array } = {}) {
+  report(version: number, change: { readonly mac?: Uint8Array; readonly epoch?: number } = {}) {
+    const { epoch = 1 } = change;
     const report = lockReport.encode({
       pairingId: this.pairingId,
-      epoch: 1,
+      epoch,
       version,
       root: new Uint8Array(32),
       bootCount: 1,
       clock: "set",
-      logNext: this.#heads.length,
-      chainHead: this.#headAt(this.#heads.length - 1),
+      logNext: this.#base + this.#heads.length,
+      chainHead: this.#headAt(this.#base + this.#heads.length - 1),
       nonce: new Uint8Array(16),
       logFirst: this.#first,
       headBefore: this.#headAt(this.#first - 1),
+      keysetEpoch: epoch,
+      clockSource: "authority",
     });
     return {
       v: 1,
       device: this.device,
-      policy: { epoch: 1, version },
+      policy: { epoch, version },
       clock: "set",
-      logNext: this.#heads.length,
+      logNext: this.#base + this.#heads.length,
       report: bytesToBase64(report),
       mac: bytesToBase64(change.mac ?? macReport(this.keys.report, report)),
       at: noon,
@@ -209,11 +231,16 @@ export class PairedLock {
   }
 }
 
-/** An audit entry's bytes as an event in JSON. */
-export function chainedEvent(bytes: Uint8Array) {
-  const event = auditEntryToEvent(bytes);
-  if (!event.ok) throw new Error(event.fault.code);
-  return { ...event.value, raw: bytesToBase64(bytes) };
+/** A batch as a gateway sends it on, in JSON: it names it by the last sequence and by the boot of the lock's hello. */
+export function sealedEvent(batch: Uint8Array, first: number, last: number) {
+  return {
+    boot: 1,
+    sequence: last,
+    at: { unixSeconds: null, quality: "unset" },
+    kind: "sealed-log",
+    facts: { first, last },
+    raw: bytesToBase64(batch),
+  };
 }
 
 /** An event of a networked device. */

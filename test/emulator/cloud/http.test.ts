@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { acceptKeyset } from "../../../protocol/sync/keyset.ts";
 import { parseTopic } from "../../../protocol/wire/topics.ts";
 import { gateway, json, noon, PairedLock, plainEvent, siteText, startCloud, type TestCloud } from "./fixture.ts";
 
@@ -412,16 +413,20 @@ describe("the manager's API", () => {
       exposures: [{ device: "lobby-lock", person: "bob", since: noon + 10, holds }],
     });
     const view = (await get(cloud, "/api/exposure")).json();
-    expect(view.exposures).toEqual([{ gateway, device: "lobby-lock", person: "bob", since: noon + 10, holds }]);
+    expect(view.exposures).toEqual([
+      { gateway, device: "lobby-lock", person: "bob", since: noon + 10, what: "revoked", holds },
+    ]);
     expect(view.reckoned).toEqual([
       {
         device: "lobby-lock",
         person: "bob",
         name: "Bob <i>Barker</i>",
+        what: "revoked",
         since: noon + 10,
         ageSeconds: 5,
         holds,
         endsWith: { epoch: 1, version: 2 },
+        certificatesEnd: null,
       },
     ]);
     const sync = async () => (await get(cloud, "/api/devices")).json()[0].sync;
@@ -532,7 +537,10 @@ describe("the bench", () => {
     const staticPublicKey = Buffer.from(new Uint8Array(32).fill(9)).toString("base64");
     const address = "C0:FF:EE:00:00:02";
     const paired = (await post(cloud, "/bench/pair", { device: "lobby-lock", staticPublicKey, address })).json();
-    expect(Object.keys(paired.authority).sort()).toEqual(["courier", "policy", "release", "static", "time", "unlock"]);
+    const bytesOf = (text: string) => new Uint8Array(Buffer.from(text, "base64"));
+    const offered = { bytes: bytesOf(paired.keyset.bytes), signature: bytesOf(paired.keyset.signature) };
+    const accepted = acceptKeyset(bytesOf(paired.root), undefined, offered, noon);
+    expect(accepted).toMatchObject({ ok: true, value: { keyset: { epoch: 1 } } });
     expect(Buffer.from(paired.pairingId, "base64")).toHaveLength(16);
     expect(paired).toMatchObject({ dailyKeys: [{ door: "lobby" }], keyEpoch: 1 });
     const enrolled = (await post(cloud, "/bench/enrol", { device: "gate-r29" })).json();

@@ -1,18 +1,30 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { issueDailyCode } from "../../../emulator/cloud/doorcodes.ts";
-import { utf8 } from "../../../protocol/base/bytes.ts";
+import { base64ToBytes, bytesToBase64, utf8 } from "../../../protocol/base/bytes.ts";
 import { unixSeconds } from "../../../protocol/base/units.ts";
 import { verifyTyped } from "../../../protocol/crypto.ts";
 import { authorityPublicKeys } from "../../../protocol/sync/authority.ts";
+import { auditEntry } from "../../../protocol/wire/audit-entry.ts";
 import { timeResultSchema } from "../../../protocol/wire/messages/command.ts";
 import { gatewayDesiredSchema, lockDesiredSchema } from "../../../protocol/wire/messages/desired.ts";
 import { standardsOf } from "../../../protocol/wire/messages/event.ts";
 import { receiptSchema } from "../../../protocol/wire/messages/receipt.ts";
 import { parsePayload } from "../../../protocol/wire/payload.ts";
+import { auditBatch, sealAuditBatch } from "../../../protocol/wire/sealing.ts";
 import { logRelease, signedTypes, timeAnswer } from "../../../protocol/wire/signed-objects.ts";
 import { parseTopic } from "../../../protocol/wire/topics.ts";
-import { catchMessages, gateway, json, noon, PairedLock, plainEvent, startCloud, type TestCloud } from "./fixture.ts";
+import {
+  catchMessages,
+  gateway,
+  json,
+  noon,
+  PairedLock,
+  plainEvent,
+  sealedEvent,
+  startCloud,
+  type TestCloud,
+} from "./fixture.ts";
 
 function receive(cloud: TestCloud, topic: string, message: unknown): boolean {
   const parsed = parseTopic(`dl/1/maple-court/${topic}`);
@@ -69,12 +81,14 @@ describe("event batches", () => {
     }
   });
 
-  it("[M13] of a lock's own entries may carry the codes beside what the lock chained", async () => {
+  it("[M13] of a lock get the codes from the authority, by the reason that the lock sealed; a gateway's are not taken", async () => {
     const { cloud } = await startCloud();
     const lock = PairedLock.pair(cloud, "lobby-lock");
     const event = lock.deny("1234567");
     const standards = standardsOf("CREDENTIAL_UNKNOWN");
-    expect(sendEvents(cloud, "lobby-lock", [{ ...event, standards }])).toBe(true);
+    expect(sendEvents(cloud, "lobby-lock", [{ ...event, standards }])).toBe(false);
+    expect(lastRefusal(cloud)).toBe("standards-not-of-reason");
+    expect(sendEvents(cloud, "lobby-lock", [event])).toBe(true);
     expect(cloud.record.events({ device: "lobby-lock" })).toMatchObject([{ standards: { bacnet: { code: 129 } } }]);
   });
 
@@ -86,18 +100,192 @@ describe("event batches", () => {
     expect(lastRefusal(cloud)).toBe("device-mismatch");
     expect(cloud.record.summary()).toMatchObject({ events: 0, refused: 2 });
   });
+});
 
-  it("of a paired lock are taken only as the lock chained them", async () => {
+describe("[E3] a lock's log", () => {
+  /** What becomes of one event in the lock's name. */
+  function taken(cloud: TestCloud, event: unknown): unknown {
+    return sendEvents(cloud, "lobby-lock", [event]) ? "taken" : lastRefusal(cloud);
+  }
+
+  const recorded = (cloud: TestCloud) =>
+    cloud.record.events({ device: "lobby-lock" }).map(({ sequence, kind }) => [sequence, kind]);
+
+  async function withLock() {
     const { cloud } = await startCloud();
-    const lock = PairedLock.pair(cloud, "lobby-lock");
-    const honest = lock.log({ kind: "access-denied", reason: "CREDENTIAL_REVOKED", person: "bob" });
-    expect(sendEvents(cloud, "lobby-lock", [{ ...honest, kind: "access-granted" }])).toBe(false);
-    expect(lastRefusal(cloud)).toBe("entry-not-as-chained");
-    const { raw: _chained, ...bare } = honest;
-    expect(sendEvents(cloud, "lobby-lock", [bare])).toBe(false);
-    expect(sendEvents(cloud, "lobby-lock", [{ ...honest, person: "alice" }])).toBe(false);
-    expect(sendEvents(cloud, "lobby-lock", [honest])).toBe(true);
-    expect(cloud.record.summary()).toMatchObject({ events: 1, refused: 3 });
+    return { cloud, lock: PairedLock.pair(cloud, "lobby-lock") };
+  }
+
+  it("[E3] a batch is recorded as the entries it is of, each with its own bytes, and the receipt covers them", async () => {
+    const { cloud, lock } = await withLock();
+    lock.log({ kind: "boot" });
+    lock.log({ kind: "access-denied", reason: "CREDENTIAL_REVOKED", person: "bob" });
+    lock.log({ kind: "access-granted", person: "alice" });
+    const messages = catchMessages(cloud);
+    expect(taken(cloud, lock.sealed(1, 3))).toBe("taken");
+    expect(recorded(cloud)).toEqual([
+      [1, "boot"],
+      [2, "access-denied"],
+      [3, "access-granted"],
+    ]);
+    const [, denied] = cloud.record.events({ device: "lobby-lock" });
+    expect(denied).toMatchObject({ boot: 1, reason: "CREDENTIAL_REVOKED", person: "bob", at: { unixSeconds: noon } });
+    expect(JSON.parse(messages[0]?.payload ?? "{}")).toMatchObject({ device: "lobby-lock", through: 3, missing: [] });
+    receive(cloud, "lobby-lock/reported", lock.report(1));
+    expect(cloud.chains.state("lobby-lock")).toMatchObject({ through: 3, brokenAt: null });
+  });
+
+  it("[E3] several batches come in one message, and batches that overlap store no entry twice", async () => {
+    const { cloud, lock } = await withLock();
+    for (let count = 0; count < 6; count++) lock.log({ kind: "boot" });
+    expect(sendEvents(cloud, "lobby-lock", [lock.sealed(1, 2), lock.sealed(3, 4)])).toBe(true);
+    // Another gateway read from another place on.
+    expect(sendEvents(cloud, "lobby-lock", [lock.sealed(2, 6)])).toBe(true);
+    expect(recorded(cloud).map(([sequence]) => sequence)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(cloud.record.summary()).toMatchObject({ events: 6, redelivered: 3, conflicting: 0, duplicates: 0 });
+  });
+
+  it("[E3] a gateway cannot forge at all: what no lock sealed is log-not-sealed, whatever it carries", async () => {
+    const { cloud, lock } = await withLock();
+    const said = {
+      boot: 1,
+      sequence: 1,
+      at: { unixSeconds: noon, quality: "set" },
+      kind: "access-granted",
+      person: "bob",
+    };
+    const entry = auditEntry.encode({ sequence: 1, boot: 1, clock: "set", kind: "access-granted", person: "bob" });
+    for (const raw of [undefined, bytesToBase64(entry), lock.log({ kind: "boot" }).raw]) {
+      expect(taken(cloud, { ...said, ...(raw === undefined ? {} : { raw }) })).toBe("log-not-sealed");
+    }
+    // What came beside it is the lock's, and is stored.
+    expect(sendEvents(cloud, "lobby-lock", [lock.sealed(1, 1), said])).toBe(false);
+    expect(cloud.record.summary()).toMatchObject({ events: 1, refused: 4 });
+    expect(cloud.record.events({ device: "lobby-lock" })).toMatchObject([{ kind: "boot" }]);
+  });
+
+  it("[E3] log-not-sealed: a networked device, which has no seal, sends none", async () => {
+    const { cloud, lock } = await withLock();
+    const sealed = lock.log({ kind: "boot" });
+    expect(sendEvents(cloud, "gate-r29", [plainEvent(1), sealed])).toBe(false);
+    expect(lastRefusal(cloud)).toBe("log-not-sealed");
+    // And a lock that is not paired has nobody's.
+    expect(sendEvents(cloud, "garage-lock", [sealed])).toBe(false);
+    expect(lastRefusal(cloud)).toBe("log-not-sealed");
+  });
+
+  it("[E3] batch-malformed: bytes that are no batch, and none at all", async () => {
+    const { cloud, lock } = await withLock();
+    const { raw, ...bare } = lock.log({ kind: "boot" });
+    expect(taken(cloud, bare)).toBe("batch-malformed");
+    expect(taken(cloud, { ...bare, raw: "AAAA" })).toBe("batch-malformed");
+    expect(taken(cloud, { ...bare, raw: `${raw.slice(0, -4)}AAAA`.slice(8) })).toBe("batch-malformed");
+    expect(cloud.record.summary().events).toBe(0);
+  });
+
+  it("[E3] batch-of-another-pairing: of another lock, and of a pairing that nobody knows", async () => {
+    const { cloud, lock } = await withLock();
+    const other = PairedLock.pair(cloud, "garage-lock");
+    expect(taken(cloud, other.log({ kind: "boot" }))).toBe("batch-of-another-pairing");
+    const batch = sealAuditBatch(lock.keys.audit, new Uint8Array(16).fill(9), 1, []);
+    expect(taken(cloud, sealedEvent(auditBatch.encode(batch), 1, 1))).toBe("batch-of-another-pairing");
+  });
+
+  it("[E3] batch-does-not-open: sealed under another key, and any bit of a batch that was changed on the way", async () => {
+    const { cloud, lock } = await withLock();
+    lock.log({ kind: "access-denied", person: "bob", reason: "CREDENTIAL_REVOKED" });
+    lock.log({ kind: "boot" });
+    const entry = auditEntry.encode({ sequence: 1, boot: 1, clock: "set", kind: "access-granted", person: "bob" });
+    for (const key of [new Uint8Array(32), lock.keys.chain, lock.keys.report]) {
+      const batch = auditBatch.encode(sealAuditBatch(key, lock.pairingId, 1, [entry]));
+      expect(taken(cloud, sealedEvent(batch, 1, 1))).toBe("batch-does-not-open");
+    }
+    const honest = lock.sealed(1, 2);
+    const bytes = base64ToBytes(honest.raw) ?? new Uint8Array(0);
+    const faults = new Set<unknown>();
+    for (let at = 0; at < bytes.length; at++) {
+      const spoiled = bytes.map((byte, index) => (index === at ? byte ^ 1 : byte));
+      faults.add(taken(cloud, { ...honest, raw: bytesToBase64(spoiled) }));
+    }
+    expect([...faults].sort()).toEqual(["batch-does-not-open", "batch-malformed", "batch-of-another-pairing"]);
+    expect(cloud.record.summary().events).toBe(0);
+    expect(taken(cloud, honest)).toBe("taken");
+  });
+
+  it("[E3] batch-not-as-said: named otherwise than its header says, or sealed around other entries than it says", async () => {
+    const { cloud, lock } = await withLock();
+    for (let count = 0; count < 4; count++) lock.log({ kind: "boot" });
+    const honest = lock.sealed(2, 4);
+    for (const wrong of [
+      { ...honest, sequence: 5 },
+      { ...honest, sequence: 3 },
+      { ...honest, facts: { first: 1, last: 4 } },
+      { ...honest, facts: { first: 2, last: 5 } },
+      { ...honest, facts: { first: 2 } },
+      { ...honest, facts: undefined },
+    ]) {
+      expect(taken(cloud, wrong)).toBe("batch-not-as-said");
+    }
+    const entry = (sequence: number) => auditEntry.encode({ sequence, boot: 1, clock: "unset", kind: "boot" });
+    for (const entries of [
+      [entry(2), entry(4)],
+      [entry(2), entry(2)],
+      [entry(3), entry(4)],
+      [entry(2), utf8("no entry")],
+    ]) {
+      expect(taken(cloud, lock.sealedAs(2, entries))).toBe("batch-not-as-said");
+    }
+    expect(cloud.record.summary().events).toBe(0);
+    expect(taken(cloud, honest)).toBe("taken");
+  });
+
+  it("[E3] a former pairing's log that comes late is opened too, and is nothing of the new one's chain", async () => {
+    const { cloud, lock: former } = await withLock();
+    const late = former.log({ kind: "access-granted", person: "alice" });
+    const lock = PairedLock.pair(cloud, "lobby-lock", "lobby-lock-replaced");
+    expect(lock.pairingId).not.toEqual(former.pairingId);
+    expect(taken(cloud, late)).toBe("taken");
+    expect(cloud.record.events({ device: "lobby-lock" })).toMatchObject([{ sequence: 1, person: "alice" }]);
+    expect(cloud.chains.state("lobby-lock")).toMatchObject({ pairingId: lock.pairingId, through: 0, brokenAt: null });
+    expect(cloud.chains.release("lobby-lock")).toBeNull();
+    // What only the former lock could have sealed is not opened under the new one's name, nor the other way round.
+    const mixed = sealAuditBatch(former.keys.audit, lock.pairingId, 2, []);
+    expect(taken(cloud, sealedEvent(auditBatch.encode(mixed), 2, 1))).toBe("batch-does-not-open");
+  });
+
+  it("[Z12] another lock under the name of one is another lock: both logs are kept whole, and the new one's is released", async () => {
+    const { cloud, lock: former } = await withLock();
+    const late = [former.log({ kind: "boot" }), former.log({ kind: "access-granted", person: "alice" })];
+    expect(taken(cloud, former.log({ kind: "boot" }))).toBe("taken");
+    const next = PairedLock.pair(cloud, "lobby-lock", "another-lock");
+    const said = [next.log({ kind: "boot" }), next.log({ kind: "access-denied", reason: "CREDENTIAL_REVOKED" })];
+    expect(said.map(({ sequence }) => sequence)).toEqual([65_537, 65_538]);
+    for (const event of said) expect(taken(cloud, event)).toBe("taken");
+    expect(receive(cloud, "lobby-lock/reported", next.report(1))).toBe(true);
+    expect(cloud.chains.state("lobby-lock")).toMatchObject({ through: 65_538, brokenAt: null });
+    expect(cloud.chains.release("lobby-lock")).not.toBeNull();
+    // What the former lock said and somebody carried for long comes still, and is nobody else's.
+    for (const event of late) expect(taken(cloud, event)).toBe("taken");
+    const summary = cloud.record.summary();
+    expect(summary).toMatchObject({ events: 5, duplicates: 0, conflicting: 0 });
+    expect(summary.devices.find(({ device }) => device === "lobby-lock")?.gaps).toBe(0);
+  });
+
+  it("[E3] a run that does not open keeps none of those beside it from the record", async () => {
+    const { cloud, lock } = await withLock();
+    const runs = [lock.log({ kind: "boot" }), lock.log({ kind: "boot" }), lock.log({ kind: "boot" })];
+    const spoiled = runs.map((run, nth) => (nth === 1 ? { ...run, raw: "AAAA" } : run));
+    expect(sendEvents(cloud, "lobby-lock", spoiled)).toBe(false);
+    expect(lastRefusal(cloud)).toBe("batch-malformed");
+    expect(cloud.record.summary().events).toBe(2);
+    expect(cloud.record.receipt(lock.device)).toEqual({ through: 1, missing: [{ from: 2, to: 2 }] });
+  });
+
+  it("[E3] the logs of so many former pairings are opened, and no more", async () => {
+    const { cloud, lock: oldest } = await withLock();
+    const others = Array.from({ length: 17 }, (_, nth) => PairedLock.pair(cloud, "lobby-lock", `lobby-lock-${nth}`));
+    expect(taken(cloud, oldest.log({ kind: "boot" }))).toBe("batch-of-another-pairing");
+    for (const each of others) expect(taken(cloud, each.sealedAs(1, []))).not.toBe("batch-of-another-pairing");
   });
 });
 
@@ -235,7 +423,7 @@ describe("reports and the audit chain", () => {
   it("show a log that was changed on the way, and release none of it", async () => {
     const { cloud } = await startCloud();
     const lock = PairedLock.pair(cloud, "lobby-lock");
-    // The gateway writes an entry of its own in place of the lock's: a well-formed one, so only the chain can tell.
+    // Whoever has got the key of the lock's seal writes an entry of their own in place of the lock's: only the chain can tell.
     const real = lock.log({ kind: "access-granted", person: "bob" });
     const forged = PairedLock.pair(cloud, "lobby-lock").log({ kind: "access-granted", person: "alice" });
     expect(forged.sequence).toBe(real.sequence);
@@ -298,7 +486,7 @@ describe("reports and the audit chain", () => {
     }
   });
 
-  it("[Y9] a gap entry that a gateway made up proves nothing: no release, a broken chain, and a gap", async () => {
+  it("[Y9] a gap entry that somebody with the key of the lock's seal made up proves nothing: no release, a broken chain, and a gap", async () => {
     const { cloud } = await startCloud();
     const lock = PairedLock.pair(cloud, "lobby-lock");
     const real = Array.from({ length: 5 }, () => lock.log({ kind: "access-granted", person: "bob" }));
@@ -426,9 +614,12 @@ describe("births, time and exposure", () => {
     });
     expect(receive(cloud, "authority/command/time", { ...command, from: "gateway-other" })).toBe(false);
     receive(cloud, "authority/command/time", { ...command, device: "gate-r29" });
-    receive(cloud, "authority/command/time", { ...command, nonce: "AAAA" });
     for (const message of messages.slice(1)) expect(JSON.parse(message.payload)).toMatchObject({ state: "refused" });
-    expect(messages).toHaveLength(3);
+    expect(messages).toHaveLength(2);
+    // A nonce has 16 bytes; what has another length is no such command.
+    expect(receive(cloud, "authority/command/time", { ...command, nonce: "AAAA" })).toBe(false);
+    expect(lastRefusal(cloud)).toBe("payload-bad-shape");
+    expect(messages).toHaveLength(2);
     expect(receive(cloud, "authority/command/unlock", command)).toBe(false);
     expect(lastRefusal(cloud)).toBe("command-unknown");
   });
@@ -548,13 +739,5 @@ describe("hostile payloads", () => {
     expect(faultOf(new Uint8Array(512 * 1024 + 1))).toBe("payload-too-large");
     expect(cloud.record.summary()).toMatchObject({ events: 0, refused: 6 });
     expect(sendEvents(cloud, "gate-r29", [plainEvent(1)])).toBe(true);
-  });
-
-  it("an entry whose bytes are no entry is refused", async () => {
-    const { cloud } = await startCloud();
-    const lock = PairedLock.pair(cloud, "lobby-lock");
-    const event = lock.log({ kind: "boot" });
-    expect(sendEvents(cloud, "lobby-lock", [{ ...event, raw: "AAAA" }])).toBe(false);
-    expect(lastRefusal(cloud)).toBe("entry-not-as-chained");
   });
 });

@@ -4,7 +4,9 @@ import { MemoryFlash, PowerLost } from "../../../emulator/device/flash.ts";
 import { auditChainHead } from "../../../protocol/sync/authority.ts";
 import { auditChainStart, auditEntry } from "../../../protocol/wire/audit-entry.ts";
 
-const pairingId = new Uint8Array(16).fill(7);
+const chain = { pairingId: new Uint8Array(16).fill(7), key: new Uint8Array(32).fill(8), firstSequence: 1 };
+const start = auditChainStart(chain.key, chain.pairingId);
+const headAfter = (before: Uint8Array, entries: readonly Uint8Array[]) => auditChainHead(chain.key, before, entries);
 const denied = { kind: "access-denied", clock: "set", reason: "CREDENTIAL_UNKNOWN" } as const;
 
 function sequences(entries: readonly Uint8Array[]): number[] {
@@ -17,9 +19,9 @@ function sequences(entries: readonly Uint8Array[]): number[] {
 describe("audit log of a lock", () => {
   it("[E1] sequences go on across boots, and each entry carries the boot that wrote it", () => {
     const flash = new MemoryFlash();
-    const first = new AuditLog(flash, pairingId, 1);
+    const first = new AuditLog(flash, chain, 1);
     expect([first.append(denied), first.append(denied)]).toEqual([1, 2]);
-    const second = new AuditLog(flash, pairingId, 2);
+    const second = new AuditLog(flash, chain, 2);
     expect(second.append(denied)).toBe(3);
     const boots = second.read(1, 10).map((bytes) => {
       const read = auditEntry.decode(bytes);
@@ -30,20 +32,34 @@ describe("audit log of a lock", () => {
 
   it("[E2] the head is the chain over all entries from the pairing on, also after a reboot", () => {
     const flash = new MemoryFlash();
-    const log = new AuditLog(flash, pairingId, 1);
+    const log = new AuditLog(flash, chain, 1);
     for (let count = 0; count < 3 * PAGE_ENTRIES + 5; count++) log.append(denied);
     const all = log.read(1, 10_000);
     expect(all).toHaveLength(3 * PAGE_ENTRIES + 5);
-    const head = auditChainHead(auditChainStart(pairingId), all);
+    const head = headAfter(start, all);
     expect(log.head).toEqual(head);
-    expect(new AuditLog(flash, pairingId, 2).head).toEqual(head);
-    expect(log.headAt(0)).toEqual(auditChainStart(pairingId));
-    expect(log.headAt(40)).toEqual(auditChainHead(auditChainStart(pairingId), all.slice(0, 40)));
+    expect(new AuditLog(flash, chain, 2).head).toEqual(head);
+    expect(log.headAt(0)).toEqual(start);
+    expect(log.headAt(40)).toEqual(headAfter(start, all.slice(0, 40)));
     expect(log.headAt(10_000)).toBeUndefined();
   });
 
+  it("[E2] who has the entries and the pairing's id, and not its chain key, gets to no head", () => {
+    const log = new AuditLog(new MemoryFlash(), chain, 1);
+    log.append(denied);
+    const entries = log.read(1, 1);
+    for (const key of [new Uint8Array(32), new Uint8Array(32).fill(9)]) {
+      expect(auditChainHead(key, auditChainStart(key, chain.pairingId), entries)).not.toEqual(log.head);
+      expect(auditChainHead(key, start, entries)).not.toEqual(log.head);
+    }
+    const other = new AuditLog(new MemoryFlash(), { ...chain, pairingId: new Uint8Array(16).fill(6) }, 1);
+    other.append(denied);
+    expect(other.read(1, 1)).toEqual(entries);
+    expect(other.head).not.toEqual(log.head);
+  });
+
   it("[L6] a full ring loses its oldest page, and says which entries were lost when they were not released", () => {
-    const log = new AuditLog(new MemoryFlash(), pairingId, 1);
+    const log = new AuditLog(new MemoryFlash(), chain, 1);
     for (let count = 0; count < PAGES * PAGE_ENTRIES; count++) log.append(denied);
     expect(log.first).toBe(1);
     const sequence = log.append(denied);
@@ -59,10 +75,10 @@ describe("audit log of a lock", () => {
     const holds = (log: AuditLog) => {
       const kept = log.read(log.first, 10_000);
       expect(sequences(kept)).toEqual(Array.from({ length: log.next - log.first }, (_, index) => log.first + index));
-      expect(auditChainHead(log.headBefore, kept)).toEqual(log.head);
+      expect(headAfter(log.headBefore, kept)).toEqual(log.head);
     };
-    const log = new AuditLog(flash, pairingId, 1);
-    expect(log.headBefore).toEqual(auditChainStart(pairingId));
+    const log = new AuditLog(flash, chain, 1);
+    expect(log.headBefore).toEqual(start);
     holds(log);
     for (let count = 0; count < PAGES * PAGE_ENTRIES + 1; count++) log.append(denied);
     expect(log.first).toBe(PAGE_ENTRIES + 1);
@@ -71,12 +87,12 @@ describe("audit log of a lock", () => {
       log.release(through);
       expect(log.first).toBe(through + 1);
       holds(log);
-      holds(new AuditLog(flash, pairingId, 2));
+      holds(new AuditLog(flash, chain, 2));
     }
   });
 
   it("[L6] what was released makes room in silence", () => {
-    const log = new AuditLog(new MemoryFlash(), pairingId, 1);
+    const log = new AuditLog(new MemoryFlash(), chain, 1);
     for (let count = 0; count < PAGES * PAGE_ENTRIES; count++) log.append(denied);
     log.release(PAGE_ENTRIES);
     expect(log.first).toBe(PAGE_ENTRIES + 1);
@@ -90,7 +106,7 @@ describe("audit log of a lock", () => {
   it("power that goes at any write leaves the log as it was or with the entry", () => {
     for (let nth = 1; nth <= 3; nth++) {
       const flash = new MemoryFlash();
-      const log = new AuditLog(flash, pairingId, 1);
+      const log = new AuditLog(flash, chain, 1);
       for (let count = 0; count < PAGES * PAGE_ENTRIES; count++) log.append(denied);
       flash.cutPowerAtWrite(nth);
       try {
@@ -98,7 +114,7 @@ describe("audit log of a lock", () => {
       } catch (error) {
         expect(error).toBeInstanceOf(PowerLost);
       }
-      const after = new AuditLog(new MemoryFlash(flash.image()), pairingId, 2);
+      const after = new AuditLog(new MemoryFlash(flash.image()), chain, 2);
       const read = after.read(0, 10_000);
       expect(sequences(read)).toEqual(read.map((_, index) => after.oldest + index));
       expect(after.next).toBe(after.oldest + read.length);

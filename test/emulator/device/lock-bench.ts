@@ -13,7 +13,7 @@ import { SteppedClock } from "../../../emulator/world/clock.ts";
 import { seededRandom } from "../../../emulator/world/random.ts";
 import { readSiteFile } from "../../../emulator/world/site-file.ts";
 import { makeCardKey } from "../../../protocol/access/card-key.ts";
-import { encodePolicy } from "../../../protocol/access/policy.ts";
+import type { LockPolicy } from "../../../protocol/access/policy.ts";
 import { type DeviceId, parseDeviceId, type UnixSeconds, unixMs, unixSeconds } from "../../../protocol/base/units.ts";
 import { x25519PublicKey } from "../../../protocol/crypto.ts";
 import { dailyCode } from "../../../protocol/doorcode/daily-code.ts";
@@ -23,38 +23,56 @@ import { compileLockPolicy } from "../../../protocol/site/compile-lock-policy.ts
 import type { Site } from "../../../protocol/site/site.ts";
 import { siteDay } from "../../../protocol/site/zone.ts";
 import {
+  type AuthorityKeys,
   answerTime,
   authorityKeysFromSeed,
-  authorityPublicKeys,
   derivePairingKeys,
   issueCourierCertificate,
-  signManifest,
+  keysetOf,
+  type PairingKeys,
+  rootKeyFromSeed,
+  sealBundle,
   signRelease,
 } from "../../../protocol/sync/authority.ts";
 import { type CourierEvent, type CourierLoad, CourierSync } from "../../../protocol/sync/courier-sync.ts";
-import { auditEntryToEvent } from "../../../protocol/wire/audit-entry.ts";
+import { auditEntryToEvent } from "../../../protocol/wire/audit-event.ts";
+import { rootPublicKey, signKeyset } from "../../../protocol/wire/keyset.ts";
 import type { DeviceEvent } from "../../../protocol/wire/messages/event.ts";
+import { auditBatch, openAuditBatch } from "../../../protocol/wire/sealing.ts";
+import type { SignedBlob } from "../../../protocol/wire/signed-objects.ts";
+import { answerDelegatedTime } from "../../../protocol/wire/time-delegate.ts";
 
 /** Friday, 20 November 2026, 10:00 in New York. */
 export const START = unixSeconds(Date.UTC(2026, 10, 20, 15) / 1000);
 
+/** Read once for each start: hundreds of benches of one test stand on the same site, and nobody writes into it. */
 export function mapleCourt(start: UnixSeconds = START): Site {
+  const known = siteByStart.get(start);
+  if (known !== undefined) return known;
   const text = readFileSync(new URL("../../../emulator/sites/maple-court.yaml", import.meta.url), "utf8");
   const read = readSiteFile(text, start);
   if (!read.ok) throw new Error("maple-court.yaml has mistakes");
+  siteByStart.set(start, read.value.site);
   return read.value.site;
 }
+const siteByStart = new Map<UnixSeconds, Site>();
 
 export interface VisitReport {
   readonly events: readonly CourierEvent[];
   readonly entries: readonly DeviceEvent[];
   readonly rawEntries: readonly Uint8Array[];
+  /** As they travelled, sealed. */
+  readonly batches: readonly Uint8Array[];
   readonly ended: string | undefined;
 }
 
+const authoritySeed = new Uint8Array(32).fill(3);
+
 export class LockBench {
   readonly clock = new SteppedClock(START * 1000);
-  readonly keys = authorityKeysFromSeed(new Uint8Array(32).fill(3));
+  /** The authority's keys of the epoch; `rotateKeys` gives the next. */
+  keys = authorityKeysFromSeed(authoritySeed);
+  epoch = 1;
   readonly pairingId = new Uint8Array(16).fill(5);
   readonly device: DeviceId;
   readonly dailyKey = new Uint8Array(32).fill(9);
@@ -68,6 +86,8 @@ export class LockBench {
   readonly #staticPrivateKey = new Uint8Array(32).fill(11);
   readonly #courierKey = new Uint8Array(32).fill(13);
   readonly #driftPpm: number;
+  /** What was compiled, by (epoch, version): one of each, as an authority keeps it. */
+  readonly #compiled = new Map<string, LockPolicy>();
 
   constructor(options: { readonly device?: string; readonly driftPpm?: number; readonly image?: MemoryFlash } = {}) {
     const device = parseDeviceId(options.device ?? "lobby-lock");
@@ -79,12 +99,33 @@ export class LockBench {
   }
 
   pair(clockErrorMs = 0): void {
-    const { static: staticKey, ...rest } = authorityPublicKeys(this.keys);
+    const { pairingId } = this;
+    const [root, keyset] = [rootPublicKey(rootKeyFromSeed(authoritySeed)), this.keyset().blob];
     this.firmware.pair(
-      { pairingId: this.pairingId, ...rest, static: staticKey, dailyKeys: [{ keyId: 1, key: this.dailyKey }] },
+      { pairingId, root, keyset, dailyKeys: [{ keyId: 1, key: this.dailyKey }] },
       unixMs(this.clock.nowMs() + clockErrorMs),
       this.clock.monotonicMs(),
     );
+  }
+
+  /** The keys of the pairing, as the authority derives them. */
+  pairingKeys(): PairingKeys {
+    const keys = derivePairingKeys(this.keys.static, x25519PublicKey(this.#staticPrivateKey), this.pairingId);
+    if (keys === undefined) throw new Error("no pairing keys");
+    return keys;
+  }
+
+  /** The authority begins a new epoch. What the lock holds of it comes with a visit only. */
+  rotateKeys(): void {
+    this.epoch += 1;
+    this.keys = authorityKeysFromSeed(authoritySeed, this.epoch);
+  }
+
+  /** The newest keyset as a courier carries it. */
+  keyset(): NonNullable<CourierLoad["keyset"]> {
+    const { epoch } = this;
+    const keyset = keysetOf(this.keys, epoch, unixSeconds(START + 3_650 * 86_400));
+    return { epoch, blob: signKeyset(rootKeyFromSeed(authoritySeed), keyset) };
   }
 
   /** Power goes and comes back: a new firmware on what flash holds. */
@@ -95,7 +136,7 @@ export class LockBench {
 
   type(code: string): LockOutcome {
     const outcomes: LockOutcome[] = [];
-    for (const key of keysOfCode(code) ?? []) {
+    for (const key of keysOfCode(code, this.firmware.isKeypadAsleep(this.clock.monotonicMs())) ?? []) {
       outcomes.push(...this.firmware.press(key as KeypadKey, this.clock.monotonicMs()));
       this.clock.advance(150);
     }
@@ -129,22 +170,35 @@ export class LockBench {
     return unixSeconds(this.clock.nowMs() / 1000);
   }
 
-  /** Compiles and signs the site as it stands now. */
-  policy(version: number): NonNullable<CourierLoad["policy"]> {
-    const keys = derivePairingKeys(this.keys.static, x25519PublicKey(this.#staticPrivateKey), this.pairingId);
-    if (keys === undefined) throw new Error("no pairing keys");
+  /**
+   * The site as it stands now, compiled, signed and sealed: the snapshot, and before it the deltas from these versions. A version that
+   * was asked for before stays what it was.
+   */
+  policy(version: number, from: readonly number[] = []): NonNullable<CourierLoad["policy"]> {
+    const { epoch } = this;
+    const next = { policy: this.policyOf(version), notAfter: unixSeconds(this.now() + 86_400) };
+    const bundles = [...from.map((held) => this.policyOf(held)), undefined].map((held) => {
+      const bundle = sealBundle(this.keys, this.pairingKeys().bundle, this.pairingId, next, held);
+      if (bundle === undefined) throw new Error("larger than a bundle may be");
+      return bundle;
+    });
+    return { epoch, version, bundles };
+  }
+
+  policyOf(version: number): LockPolicy {
+    const name = `${this.epoch}/${version}`;
+    const known = this.#compiled.get(name);
+    if (known !== undefined) return known;
     const compiled = compileLockPolicy(this.site, this.device, {
-      epoch: 1,
+      epoch: this.epoch,
       version,
       now: this.now(),
-      codeHashKey: keys.codeHash,
+      codeHashKey: this.pairingKeys().codeHash,
       cardKeyOf: (credential) => this.cardKey(credential),
     });
     if (!compiled.ok) throw new Error(compiled.fault.code);
-    const bundle = encodePolicy(compiled.value);
-    const notAfter = unixSeconds(this.now() + 86_400);
-    const manifest = signManifest(this.keys, { pairingId: this.pairingId, epoch: 1, version, bundle, notAfter });
-    return { epoch: 1, version, manifest, bundle };
+    this.#compiled.set(name, compiled.value);
+    return compiled.value;
   }
 
   release(through: number): NonNullable<CourierLoad["release"]> {
@@ -152,12 +206,22 @@ export class LockBench {
     return signRelease(this.keys, { pairingId: this.pairingId, through, chainHead });
   }
 
-  /** One whole visit. `bringTime: false`: the courier has no way to the authority, which is wrong by `timeErrorMs`. */
+  /**
+   * One whole visit. `bringTime: false`: the courier has no way to the authority, which is wrong by `timeErrorMs`. `certifiedBy`: the
+   * keys of a former epoch, which its courier may still have its certificate of.
+   */
   visit(
     load: Omit<CourierLoad, "certificate" | "logFrom"> & { readonly logFrom?: number },
-    options: { readonly bringTime?: boolean; readonly framesMax?: number; readonly timeErrorMs?: number } = {},
+    options: {
+      readonly bringTime?: boolean;
+      readonly framesMax?: number;
+      readonly timeErrorMs?: number;
+      readonly certifiedBy?: AuthorityKeys;
+      /** Answers for time in the authority's place. */
+      readonly delegate?: { readonly signingKey: Uint8Array; readonly certificate: SignedBlob };
+    } = {},
   ): VisitReport {
-    const certificate = issueCourierCertificate(this.keys, {
+    const certificate = issueCourierCertificate(options.certifiedBy ?? this.keys, {
       staticPublicKey: x25519PublicKey(this.#courierKey),
       holder: "gateway-bench",
       role: "courier",
@@ -181,6 +245,7 @@ export class LockBench {
     let sync: CourierSync | undefined;
     const events: CourierEvent[] = [];
     const rawEntries: Uint8Array[] = [];
+    const batches: Uint8Array[] = [];
     let framesLeft = options.framesMax ?? 10_000;
     for (let round = 0; round < 20_000 && lock.ended === undefined && framesLeft > 0; round++) {
       const now = this.clock.monotonicMs();
@@ -193,18 +258,19 @@ export class LockBench {
       for (const event of sync?.takeEvents() ?? []) {
         events.push(event);
         if (event.kind === "time-wanted" && sync !== undefined) {
+          const { delegate } = options;
+          const answer = {
+            pairingId: this.pairingId,
+            nonce: event.nonce,
+            unixMs: unixMs(this.clock.nowMs() + (options.timeErrorMs ?? 0)),
+            radiusMs: 100,
+          };
           if (options.bringTime === false) sync.skipTime();
-          else
-            sync.provideTime(
-              answerTime(this.keys, {
-                pairingId: this.pairingId,
-                nonce: event.nonce,
-                unixMs: unixMs(this.clock.nowMs() + (options.timeErrorMs ?? 0)),
-                radiusMs: 100,
-              }),
-            );
+          else if (delegate === undefined) sync.provideTime(answerTime(this.keys, answer));
+          else sync.provideTime(answerDelegatedTime(delegate.signingKey, answer), delegate.certificate);
         } else if (event.kind === "entries") {
-          rawEntries.push(...event.entries);
+          batches.push(event.batch);
+          rawEntries.push(...this.#opened(event.batch));
           sync?.entriesStored();
         } else if (event.kind === "finished") courier.finish();
       }
@@ -218,13 +284,21 @@ export class LockBench {
       const read = auditEntryToEvent(bytes);
       return read.ok ? [read.value] : [];
     });
-    return { events, entries, rawEntries, ended: lock.ended };
+    return { events, entries, rawEntries, batches, ended: lock.ended };
   }
 
   /** Everything that the lock has ever written and could be read out of it, as one text. */
   everythingWritten(): string {
     const decoder = new TextDecoder("latin1");
     return [...this.flash.image()].map(([region, bytes]) => `${region}:${decoder.decode(bytes)}`).join("\n");
+  }
+
+  #opened(bytes: Uint8Array): readonly Uint8Array[] {
+    const batch = auditBatch.decode(bytes);
+    if (!batch.ok) throw new Error(batch.fault.code);
+    const entries = openAuditBatch(this.pairingKeys().audit, batch.value);
+    if (!entries.ok) throw new Error(entries.fault.code);
+    return entries.value;
   }
 
   #boot(): LockFirmware {
@@ -239,7 +313,7 @@ export class LockBench {
         driftPpm: this.#driftPpm,
         battery: new Battery(80),
         ...(modelByName[model].deadboltRefusesDaily ? { deadbolt: this.deadbolt } : {}),
-        staticPrivateKey: this.#staticPrivateKey,
+        factoryKey: this.#staticPrivateKey,
       },
       this.flash,
       this.clock.monotonicMs(),

@@ -10,16 +10,18 @@ function hosted() {
   bench.visit({ policy: bench.policy(1) });
   const timeouts: LockOutcome[] = [];
   const ends: string[] = [];
-  const host = new LockHost({
+  /** Whether the keypad was dark at each change. */
+  const changes: boolean[] = [];
+  const host: LockHost = new LockHost({
     firmware: bench.firmware,
     address: "C0:FF:EE:00:00:02",
     clock: bench.clock,
     random: (length) => new Uint8Array(length).fill(1),
-    onChange: () => undefined,
+    onChange: () => changes.push(host.keypadAsleep),
     onTimeout: (_device, outcome) => timeouts.push(outcome),
     onVisit: (_device, end) => ends.push(end),
   });
-  return { bench, host, timeouts, ends };
+  return { bench, host, timeouts, ends, changes };
 }
 
 function connection(): AirConnection & { closed: boolean } {
@@ -71,9 +73,27 @@ describe("a lock on the air", () => {
     expect(host.firmware.bolt).toBe("unlocked");
     bench.clock.advance(10_001);
     expect(host.firmware.bolt).toBe("locked");
-    expect(host.pressOne("4")).toEqual([]);
+    // One wakes the keypad, the other is a digit.
+    for (const key of ["4", "4"] as const) expect(host.pressOne(key)).toEqual([]);
     bench.clock.advance(5_002);
     expect(timeouts).toMatchObject([{ granted: false, indicator: "timeout", reason: "ENTRY_TIMEOUT" }]);
+    host.stop();
+  });
+});
+
+describe("a keypad that sleeps, on a lock with a timer", () => {
+  it("[K5] lights up, and tells when it goes dark again by itself", () => {
+    const { bench, host, timeouts, changes } = hosted();
+    expect(host.keypadAsleep).toBe(true);
+    host.pressOne("4");
+    expect(changes).toEqual([false]);
+    bench.clock.advance(5_000);
+    expect(changes).toEqual([false]);
+    bench.clock.advance(2);
+    expect(changes).toEqual([false, true]);
+    bench.clock.advance(120_000);
+    expect(changes).toEqual([false, true]);
+    expect(timeouts).toEqual([]);
     host.stop();
   });
 });

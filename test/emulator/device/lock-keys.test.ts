@@ -15,7 +15,7 @@ import type { Result } from "../../../protocol/base/result.ts";
 import { unixSeconds } from "../../../protocol/base/units.ts";
 import { ed25519PublicKey, x25519PublicKey } from "../../../protocol/crypto.ts";
 import { issueAppCertificate } from "../../../protocol/sync/authority.ts";
-import { auditEntryToEvent } from "../../../protocol/wire/audit-entry.ts";
+import { auditEntryToEvent } from "../../../protocol/wire/audit-event.ts";
 import { buildPolicy } from "../../world/policy-builder.ts";
 import { settle } from "../../world/stepped-clock.ts";
 import { LockBench } from "./lock-bench.ts";
@@ -115,9 +115,7 @@ describe("a mechanical key", () => {
 describe("a credential with a number of uses", () => {
   const withUses = (usesAllowed: number) => (bench: LockBench) => {
     const { site } = bench;
-    const credentials = site.credentials.map((one) =>
-      one.id === "hugo-code" ? { ...one, usesLeft: usesAllowed } : one,
-    );
+    const credentials = site.credentials.map((one) => (one.id === "hugo-code" ? { ...one, usesAllowed } : one));
     bench.site = { ...site, credentials };
   };
   const open = (bench: LockBench) => bench.type("2718281").reason ?? "opens";
@@ -204,7 +202,7 @@ function phoneKey(bench: LockBench, seed: number): LockKey {
     issuedAt: bench.now(),
     notAfter: unixSeconds(bench.now() + 72 * 3_600),
   });
-  const staticPublicKey = x25519PublicKey(bench.firmware.hardware.staticPrivateKey);
+  const staticPublicKey = x25519PublicKey(bench.firmware.staticPrivateKey);
   return {
     staticPrivateKey,
     ephemeralPrivateKey: random.bytes(32),

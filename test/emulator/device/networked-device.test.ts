@@ -73,7 +73,7 @@ describe("a panel or reader on the network", () => {
     );
     expect(gym).toMatchObject({ granted: false, reason: "HOLIDAY_RESTRICTED" });
     const gate = device("gate-panel", "29.30.10.712");
-    const typed = (keysOfCode("606142") ?? []).flatMap((key) => gate.press(key, time));
+    const typed = (keysOfCode("606142", false) ?? []).flatMap((key) => gate.press(key, time));
     expect(typed).toMatchObject([{ granted: false, reason: "CREDENTIAL_EXPIRED" }]);
     expect(gate.journal.all().at(-1)?.event).toMatchObject({
       detail: "Not within the valid period",
@@ -81,9 +81,21 @@ describe("a panel or reader on the network", () => {
     });
   });
 
+  it("[K5] a wired lock of DOOR sleeps too and its first press wakes it; a reader takes the first press as a digit", () => {
+    const asleep = (one: NetworkedDevice) => one.isKeypadAsleep(time.monotonicMs);
+    const [gym, gate] = [device("gym-lock", "2.1.0"), device("gate-panel", "29.30.10.712")];
+    expect([asleep(gym), asleep(gate)]).toEqual([true, false]);
+    const typed = (keys: string) => [...keys].flatMap((key) => gym.press(key as "1", time));
+    expect(typed("01234567")).toMatchObject([{ granted: false, reason: "CREDENTIAL_UNKNOWN" }]);
+    expect(asleep(gym)).toBe(true);
+    expect(typed("1234567")).toEqual([]);
+    const later = { ...time, monotonicMs: monotonicMs(time.monotonicMs + 5_001) };
+    expect(gym.wake(later)).toMatchObject([{ reason: "ENTRY_TIMEOUT" }]);
+  });
+
   it("holds no typed code in its journal", () => {
     const gate = device("gate-panel", "29.30.10.712");
-    for (const code of ["606142", "999888"]) for (const key of keysOfCode(code) ?? []) gate.press(key, time);
+    for (const code of ["606142", "999888"]) for (const key of keysOfCode(code, false) ?? []) gate.press(key, time);
     const written = JSON.stringify(gate.journal.all());
     expect(written).toContain("CREDENTIAL_UNKNOWN");
     expect(written).not.toContain("606142");

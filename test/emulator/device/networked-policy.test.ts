@@ -12,7 +12,7 @@ import { type DeviceId, monotonicMs, unixMs, unixSeconds } from "../../../protoc
 import { modelByName } from "../../../protocol/firmware/models.ts";
 import { compileLockPolicy } from "../../../protocol/site/compile-lock-policy.ts";
 import type { Site } from "../../../protocol/site/site.ts";
-import { authorityKeysFromSeed, authorityPublicKeys, signManifest } from "../../../protocol/sync/authority.ts";
+import { authorityKeysFromSeed, authorityPublicKeys, signOpenSnapshot } from "../../../protocol/sync/authority.ts";
 import type { DeviceDesired } from "../../../protocol/wire/messages/desired.ts";
 import { verifyPolicyReport } from "../../../protocol/wire/policy-report.ts";
 import { mapleCourt, START } from "./lock-bench.ts";
@@ -79,7 +79,7 @@ function order(site: Site, options: Order = {}): DeviceDesired {
   if (!compiled.ok) throw new Error(compiled.fault.code);
   const bundle = encodePolicy(compiled.value);
   const notAfter = unixSeconds(options.notAfter ?? START + 86_400);
-  const manifest = signManifest(signers, { pairingId, epoch, version, bundle, notAfter });
+  const manifest = signOpenSnapshot(signers, { pairingId, epoch, version, notAfter }, bundle);
   return { v: 1, kind: "device", revision: 1, device, policy: { epoch, version }, manifest, bundle, revocations: [] };
 }
 
@@ -97,7 +97,7 @@ describe("a networked device's policy", () => {
 
   it("[M15] judges codes by the key of enrolment from the first delivered policy on", () => {
     const panel = boot();
-    const typed = () => (keysOfCode("606142") ?? []).flatMap((key) => panel.press(key, at(1_000)));
+    const typed = () => (keysOfCode("606142", false) ?? []).flatMap((key) => panel.press(key, at(1_000)));
     const installed = typed();
     expect(installed).toMatchObject([{ recognised: true }]);
     expect(panel.takePolicy(order(mapleCourt()), at(2_000)).ok).toBe(true);

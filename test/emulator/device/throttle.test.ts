@@ -59,7 +59,8 @@ class NetworkedRig implements Rig {
   }
 
   type(code: string): LockOutcome {
-    const outcomes = (keysOfCode(code) ?? []).flatMap((key) => {
+    const isAsleep = this.#device.isKeypadAsleep(this.#time().monotonicMs);
+    const outcomes = (keysOfCode(code, isAsleep) ?? []).flatMap((key) => {
       this.#clock.advance(150);
       return this.#device.press(key, this.#time());
     });

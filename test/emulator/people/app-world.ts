@@ -11,12 +11,12 @@ import type { WorldPhone } from "../../../emulator/world/site-file.ts";
 import { unixSeconds } from "../../../protocol/base/units.ts";
 import { x25519PublicKey } from "../../../protocol/crypto.ts";
 import { modelByName } from "../../../protocol/firmware/models.ts";
-import { answerTime, issueCourierCertificate, signManifest } from "../../../protocol/sync/authority.ts";
+import { answerTime, issueCourierCertificate } from "../../../protocol/sync/authority.ts";
 import { CourierSync } from "../../../protocol/sync/courier-sync.ts";
 import { LockSync } from "../../../protocol/sync/lock-sync.ts";
 import { deviceId, startCloud } from "../cloud/fixture.ts";
 
-const phone = (id: string, person: string, os: string): WorldPhone => ({
+export const phone = (id: string, person: string, os: string): WorldPhone => ({
   id,
   person,
   model: "a phone",
@@ -33,19 +33,26 @@ export const phones = [
 
 export type AppWorld = Awaited<ReturnType<typeof startAppWorld>>;
 
-export async function startAppWorld() {
-  const { cloud, clock } = await startCloud();
+/** `site` and `morePhones` instead of and beside those of the fixture. */
+export async function startAppWorld({
+  site,
+  morePhones = [],
+}: {
+  readonly site?: string;
+  readonly morePhones?: readonly WorldPhone[];
+} = {}) {
+  const { cloud, clock } = await startCloud(site === undefined ? {} : { site });
   const cloudUrl = await cloud.http.listen({ host: "127.0.0.1", port: 0 });
   const stopping = new AbortController();
   const handsets = new Handsets({
-    phones,
+    phones: [...phones, ...morePhones],
     cloudUrl,
     seed: 1,
     clock,
     signal: stopping.signal,
     pause: (ms) => new Promise((resolve) => void clock.after(ms, resolve)),
   });
-  for (const each of phones) handsets.accountOn(each);
+  for (const each of [...phones, ...morePhones]) handsets.accountOn(each);
   const locks = { lobby: hostLock("lobby-lock"), garage: hostLock("garage-lock") };
 
   function hostLock(id: "lobby-lock" | "garage-lock"): LockHost {
@@ -61,7 +68,7 @@ export async function startAppWorld() {
         door: "communal",
         driftPpm: 0,
         battery: undefined,
-        staticPrivateKey,
+        factoryKey: staticPrivateKey,
       },
       new MemoryFlash(),
       clock.monotonicMs(),
@@ -79,19 +86,24 @@ export async function startAppWorld() {
       onTimeout: () => undefined,
       onVisit: () => undefined,
     });
-    const { pairingId, authority, dailyKeys, keyEpoch } = paired.value;
+    const { pairingId, root, keyset, dailyKeys, keyEpoch } = paired.value;
     const keys = dailyKeys.map(({ key }) => ({ keyId: keyEpoch, key }));
-    host.pair({ pairingId, ...authority, dailyKeys: keys }, clock.nowMs());
+    host.pair({ pairingId, root, keyset, dailyKeys: keys }, clock.nowMs());
     return host;
   }
 
-  /** A courier brings the lock the time and what the cloud wants it to hold. */
-  function sync(host: LockHost): void {
+  /** A courier brings the lock the time and what the cloud wants it to hold. Gives the lock's report, for who brings it back. */
+  function sync(host: LockHost): { readonly report: Uint8Array; readonly mac: Uint8Array } | undefined {
     const { firmware } = host;
-    const policy = cloud.authority.state.policies[firmware.hardware.device];
-    const pairing = firmware.pairing;
-    if (policy === undefined || pairing === undefined) throw new Error("nothing to sync");
-    const { roles } = cloud.authority.keys;
+    const { authority } = cloud;
+    const { device } = firmware.hardware;
+    const [policy, [known], pairing] = [
+      authority.state.policies[device],
+      authority.pairingsOf(device),
+      firmware.pairing,
+    ];
+    if (policy === undefined || known === undefined || pairing === undefined) throw new Error("nothing to sync");
+    const { roles } = authority;
     const { pairingId } = pairing;
     const courierPublicKey = x25519PublicKey(new Uint8Array(32).fill(2));
     const certificate = issueCourierCertificate(roles, {
@@ -101,9 +113,11 @@ export async function startAppWorld() {
       locks: [],
       notAfter: unixSeconds(clock.nowMs() / 1000 + 3_600),
     });
-    const manifest = signManifest(roles, { pairingId, ...policy });
-    const courier = new CourierSync({ certificate, policy: { ...policy, manifest }, logFrom: 1 });
+    const { epoch, version } = policy;
+    const bundles = authority.bundles.of(roles, known, policy);
+    const courier = new CourierSync({ certificate, policy: { epoch, version, bundles }, logFrom: 1 });
     const lock = new LockSync(pairing, courierPublicKey, new Uint8Array(16).fill(4));
+    let reported: ReturnType<typeof sync>;
     for (let moved = true; moved; ) {
       moved = false;
       for (const event of courier.takeEvents()) {
@@ -112,6 +126,7 @@ export async function startAppWorld() {
           const { nonce } = event;
           courier.provideTime(answerTime(roles, { pairingId, nonce, unixMs: clock.nowMs(), radiusMs: 1 }));
         } else if (event.kind === "entries") courier.entriesStored();
+        else if (event.kind === "report") reported = event;
         else if (event.kind === "refused") throw new Error(event.refusal);
       }
       for (const message of courier.takeMessages()) {
@@ -121,6 +136,7 @@ export async function startAppWorld() {
       }
       for (const answer of lock.takeMessages()) courier.receive(answer);
     }
+    return reported;
   }
 
   /** Lets the clock run by little steps while something real is under way. */
@@ -145,6 +161,19 @@ export async function startAppWorld() {
     sync,
     whileRunning,
     peripheral: (host: LockHost) => ({ device: host.firmware.hardware.device, peripheral: host.peripheral }),
+    /** `on`: another phone than the person's own. */
+    carry: (
+      person: string,
+      host: LockHost,
+      { on, isOffline }: { readonly on?: string; readonly isOffline?: boolean } = {},
+    ) =>
+      whileRunning(
+        handsets.sync(
+          person,
+          { device: host.firmware.hardware.device, peripheral: host.peripheral },
+          { phone: on, isOffline },
+        ),
+      ),
     open: (person: string, host: LockHost, on?: string) =>
       whileRunning(handsets.open(person, { device: host.firmware.hardware.device, peripheral: host.peripheral }, on)),
     resetPassword: async (person: string) => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Attempt } from "../../../protocol/access/attempt.ts";
 import { decide } from "../../../protocol/access/decide.ts";
 import { entryTag } from "../../../protocol/access/lookup.ts";
+import { indexPolicy } from "../../../protocol/access/policy-index.ts";
 import { localDay, type UnixSeconds, unixSeconds } from "../../../protocol/base/units.ts";
 import { dailyCode, usedSlotName } from "../../../protocol/doorcode/daily-code.ts";
 import {
@@ -361,7 +362,7 @@ describe("a clock that is not set", () => {
 });
 
 describe("leases, licences, warnings", () => {
-  const leased = policyOf(site, "lobby-lock", { leaseEnd: { app: after(3 * day), code: after(day) } });
+  const leased = indexPolicy({ ...lobby.policy, leaseEnd: { app: after(3 * day), code: after(day) } });
 
   it("[D9] a class stops at its lease's end, the others go on", () => {
     const reasons = (attempt: Attempt, seconds: number) =>

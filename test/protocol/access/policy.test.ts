@@ -12,7 +12,8 @@ import { encodeCbor } from "../../../protocol/base/cbor.ts";
 import { unixSeconds } from "../../../protocol/base/units.ts";
 import { mapleCourt, policyOf, siteOf } from "../site/fixtures.ts";
 
-const policy = policyOf(siteOf(mapleCourt), "garage-reader", { leaseEnd: { app: unixSeconds(2_000_000_000) } }).policy;
+const leaseEnd = { app: unixSeconds(2_000_000_000) };
+const policy = { ...policyOf(siteOf(mapleCourt), "garage-reader").policy, leaseEnd };
 const bytes = encodePolicy(policy);
 
 const faultOf = (changed: LockPolicy | Uint8Array) => {

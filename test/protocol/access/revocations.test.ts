@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { credentialWays, revokedBetween } from "../../../protocol/access/revocations.ts";
+import { credentialWays, exposedFrom, isSignedOutOnly, revokedBetween } from "../../../protocol/access/revocations.ts";
 import type { Site } from "../../../protocol/site/site.ts";
-import { after, day, mapleCourt, policyOf, siteOf, start } from "../site/fixtures.ts";
+import { after, day, hour, mapleCourt, policyOf, siteOf, start } from "../site/fixtures.ts";
 
 const site = siteOf(mapleCourt);
 const exposed = (changed: Site, now = start) =>
@@ -34,7 +34,7 @@ describe("exposure", () => {
     ["another code", changeCredential("alice-code", { digits: "1111111" }), ["alice-code"]],
     ["an earlier end", changeCredential("alice-app", { until: after(day) }), ["alice-app"]],
     ["signed out everywhere", changePerson("alice", { signedOutAt: start }), ["alice-app"]],
-    ["no uses", changeCredential("alice-app", { usesLeft: 0 }), ["alice-app"]],
+    ["no uses", changeCredential("alice-app", { usesAllowed: 0 }), ["alice-app"]],
     ["out of the group", changeGroup("residents", { members: ["ben"] }), ["alice-app", "alice-code"]],
     ["out of the user group", { ...site, userGroups: [] }, ["eve-app", "eve-card"]],
     [
@@ -68,6 +68,25 @@ describe("exposure", () => {
     expect(revokedBetween(held, cut)).toEqual(["alice-app"]);
   });
 
+  it.each<[string, Site, number]>([
+    ["its new end where that is all", changeCredential("alice-app", { until: after(3 * day) }), 3 * day],
+    ["a revocation that is dated ahead", changePerson("alice", { revokedAt: after(2 * day) }), 2 * day],
+    ["the earlier of both", changePerson("alice", { revokedAt: after(4 * day) }), 4 * day],
+    ["at once where it is over", changeCredential("alice-app", { until: after(hour) }), day],
+    ["at once where it is gone", changeCredential("alice-app", { state: "lost" }), day],
+    ["at once where ways in went as well", changeGroup("residents", { schedule: "weekdays" }), day],
+    [
+      "at once where its phones were signed out as well",
+      changePerson("alice", { signedOutAt: start, revokedAt: after(4 * day) }),
+      day,
+    ],
+  ])("[P8] exposed from %s", (_what, changed, from) => {
+    const held = policyOf(site, "lobby-lock").policy;
+    const newest = policyOf(changed, "lobby-lock", { version: 2, now: after(day) }).policy;
+    expect(revokedBetween(held, newest)).toContain("alice-app");
+    expect(exposedFrom(held, newest, "alice-app")).toBe(after(from));
+  });
+
   it("[P8] what a credential may do is told apart by every change of it, and is the same again when it was given back", () => {
     const ways = (changed: Site, version: number) =>
       credentialWays(policyOf(changed, "lobby-lock", { version }).policy, "alice-app");
@@ -78,6 +97,26 @@ describe("exposure", () => {
     expect(ways(changeGroup("residents", { schedule: "weekdays" }), 2)).not.toEqual(before);
     expect(ways(changeCredential("alice-app", { state: "lost" }), 2)).toBeUndefined();
     expect(ways({ ...site, credentials: [] }, 2)).toBeUndefined();
+  });
+
+  it("[P8] tells being signed out everywhere from everything else that was taken", () => {
+    const { policy: held } = policyOf(site, "lobby-lock");
+    const only = (changed: Site, id = "alice-app") =>
+      isSignedOutOnly(held, policyOf(changed, "lobby-lock", { version: 2 }).policy, id);
+    const signedOut = changePerson("alice", { signedOutAt: start });
+    expect(only(signedOut)).toBe(true);
+    expect(only(signedOut, "eve-app")).toBe(false);
+    expect(only(signedOut, "alice-code")).toBe(false);
+    expect(only(signedOut, "nobody")).toBe(false);
+    expect(only(site)).toBe(false);
+    const credentials = changeCredential("alice-app", { until: after(day) }).credentials;
+    expect(only({ ...signedOut, credentials })).toBe(false);
+    expect(only({ ...signedOut, credentials: [] })).toBe(false);
+    const { accessGroups } = changeGroup("residents", { schedule: "weekdays" });
+    expect(only({ ...signedOut, accessGroups })).toBe(false);
+    // Signed out before already: nothing came of it now.
+    const before = policyOf(signedOut, "lobby-lock").policy;
+    expect(isSignedOutOnly(before, policyOf(signedOut, "lobby-lock", { version: 2 }).policy, "alice-app")).toBe(false);
   });
 
   it("[P8] what the lock does not take any more is no exposure", () => {

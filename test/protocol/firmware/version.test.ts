@@ -100,6 +100,11 @@ describe("models", () => {
     expect(modelNames.filter((name) => modelByName[name].deadboltRefusesDaily)).toEqual(["M2"]);
     expect(modelByName.C1.relockSeconds).toBeUndefined();
     expect(modelByName.C1.checkMarkKey).toBe(true);
+    // Published of DOOR's locks; of readers nothing is.
+    const sleeping = modelNames.filter((name) => modelByName[name].keypadWake === "any-key");
+    expect(sleeping).toEqual(["C1", "C2", "M2", "R2", "Interconnect"]);
+    const assumed = modelNames.filter((name) => modelByName[name].keypadWakeEvidence === "assumed");
+    expect(assumed).toEqual(["A08", "EC33", "R20", "R29", "X915V2"]);
   });
 
   it("[F5] a model has a mechanical key exactly when it takes one", () => {

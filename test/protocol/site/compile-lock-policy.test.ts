@@ -43,6 +43,14 @@ describe("what a lock holds", () => {
     ]);
   });
 
+  it("[N11] the leases of a policy begin when it is made; a class without one has none", () => {
+    const leased = { ...site, leaseDays: { app: 30, keycard: 7 } };
+    const at = (now: number) => policyOf(leased, "lobby-lock", { now: after(now) }).policy.leaseEnd;
+    expect(at(0)).toEqual({ app: after(30 * day), keycard: after(7 * day) });
+    expect(at(day)).toEqual({ app: after(31 * day), keycard: after(8 * day) });
+    expect(policyOf(site, "lobby-lock").policy.leaseEnd).toEqual({});
+  });
+
   it("[P6] a revocation that lies ahead travels with its time", () => {
     const ahead = {
       ...site,

@@ -106,5 +106,5 @@ credentials:
   - { id: eve-rf, kind: rf-card, person: eve, number: "0badcafe" }
   - { id: cara-pin, kind: pin, person: cara, code: "777777" }
   - { id: loose-card, kind: rf-card, number: "00000001" }
-  - { id: visit, kind: temp-key, person: alice, code: "246810", text: VISIT-246810, from: start-1h, until: start+2h, usesLeft: 2 }
+  - { id: visit, kind: temp-key, person: alice, code: "246810", text: VISIT-246810, from: start-1h, until: start+2h, usesAllowed: 2 }
 `;

@@ -27,6 +27,12 @@ describe("a sound file", () => {
     expect(site.doors.find(({ id }) => id === "home-1a")?.dailySlots).toEqual({ singleUse: 3, allDay: 1 });
   });
 
+  it("[N11] leases are whole days of a class; none is given to a site that names none", () => {
+    expect(site.leaseDays).toEqual({});
+    const leased = small.replace("propertyManager", "leases: { app: 5, keycard: 366 }, propertyManager");
+    expect(siteOf(leased).leaseDays).toEqual({ app: 5, keycard: 366 });
+  });
+
   it("[N5] times relative to the start become instants", () => {
     const visit = site.credentials.find(({ id }) => id === "visit");
     expect(visit?.from).toBe(after(-hour));
@@ -46,6 +52,27 @@ describe("a sound file", () => {
 });
 
 describe("mistakes", () => {
+  it("[N4] a credential counts the uses that it was given in all, and a file that says how many are left is told the key", () => {
+    const given = (key: string) =>
+      `${small}credentials:\n  - { id: a, kind: keycard, number: "04a1b2c3", ${key}: 3 }\n`;
+    expect(siteOf(given("usesAllowed")).credentials[0]).toMatchObject({ usesAllowed: 3 });
+    expect(linesOf(given("usesLeft"))).toEqual([
+      '5:59 credentials[0].usesLeft: expected the key "usesAllowed": how often in all, at each device, came 3',
+    ]);
+  });
+
+  it.each([
+    ["keycard: 4", "site.leases.keycard: expected a whole number of days, 5-366, came 4"],
+    ["keycard: 367", "site.leases.keycard: expected a whole number of days, 5-366, came 367"],
+    ["keycard: 7.5", "site.leases.keycard: expected a whole number of days, 5-366, came 7.5"],
+    ["keycard: 7d", 'site.leases.keycard: expected a whole number of days, 5-366, came "7d"'],
+    ["keycard: null", "site.leases.keycard: expected a whole number of days, 5-366, came an empty value"],
+    ["face: 7", 'site.leases.face: expected no such key, came the key "face"'],
+  ])("[N11] a lease of `%s` is a mistake", (lease, expected) => {
+    const lines = linesOf(small.replace("propertyManager", `leases: { ${lease} }, propertyManager`));
+    expect(lines.map((line) => line.replace(/^\S+ /, ""))).toEqual([expected]);
+  });
+
   it("[N4] every mistake at once, in the order of the file, each with its line and column", () => {
     const text = `site:
   id: Maple Court

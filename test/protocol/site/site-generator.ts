@@ -154,6 +154,7 @@ export function generateSite(random: Random, sizes: Sizes, start: UnixSeconds): 
     doorcodeDigits: 7,
     propertyManager: { name: "M" },
     guessing: { bound: 1, triesAtOnce: 10, refillSeconds: 4_320 },
+    leaseDays: {},
     holidays,
     doors,
     devices: [

@@ -1,7 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { civilDay, civilSeconds, offsetAt } from "../../../protocol/access/calendar.ts";
 import { localDay, unixSeconds } from "../../../protocol/base/units.ts";
-import { dayStart, isTimeZone, localDayText, parseDate, siteDay, zoneTable } from "../../../protocol/site/zone.ts";
+import {
+  dayStart,
+  isTimeZone,
+  localDayText,
+  parseCivilTime,
+  parseDate,
+  siteDay,
+  zoneTable,
+} from "../../../protocol/site/zone.ts";
 
 const instant = (text: string) => unixSeconds(Date.parse(text) / 1_000);
 const dayOf = (text: string): ReturnType<typeof localDay> => {
@@ -46,6 +54,12 @@ describe("civil days", () => {
       undefined,
       undefined,
     ]);
+  });
+
+  it("[N5] a civil time that the zone carries out of what Temporal can count is none", () => {
+    expect(parseCivilTime("America/New_York", "+275760-09-13T23:59")).toBeUndefined();
+    expect(parseCivilTime("Asia/Tokyo", "-271821-04-19T00:00")).toBeUndefined();
+    expect(parseCivilTime("Europe/Vienna", "2026-12-24T08:00")).toBe(1_798_095_600);
   });
 
   it("[N6] a site's zone is a name, not an offset", () => {

@@ -22,11 +22,13 @@ import {
 } from "../../world/access-pair.ts";
 import {
   authorityKeys,
+  bundleOf,
   certificateFor,
   courierKey,
   pairing,
   pairingId,
-  policyFor,
+  policyOf,
+  signedKeyset,
   TinyLock,
 } from "../../world/sync-pair.ts";
 
@@ -38,9 +40,12 @@ const judged = (run: ReturnType<typeof runAccess>) => run.actions.some(({ kind }
 
 describe("app certificates and access requests, bytes from outside", () => {
   const vectorPairing = {
+    ...pairing,
     pairingId: hex(vectors.pairingIdHex),
-    authority: { ...pairing.authority, courier: hex(vectors.authorityPublicKeyHex) },
-    reportKey: new Uint8Array(32),
+    keyset: {
+      ...pairing.keyset,
+      keyset: { ...pairing.keyset.keyset, courier: hex(vectors.authorityPublicKeyHex) },
+    },
   };
   const peer = {
     staticPublicKey: hex(vectors.phoneStaticPublicHex),
@@ -280,6 +285,8 @@ describe("hostile phones", () => {
 });
 
 describe("couriers and apps do not take each other's part", () => {
+  const { manifest } = bundleOf(policyOf(2));
+  const keyset = signedKeyset(2).blob;
   const refusalsOf = (messages: readonly Uint8Array[]) =>
     messages.flatMap((bytes) => {
       const read = lockMessage.decode(bytes);
@@ -309,7 +316,8 @@ describe("couriers and apps do not take each other's part", () => {
   });
 
   it.each<CourierMessage>([
-    { kind: "manifest", manifest: policyFor(2).manifest.bytes, signature: policyFor(2).manifest.signature },
+    { kind: "manifest", manifest: manifest.bytes, signature: manifest.signature },
+    { kind: "keyset", keyset: keyset.bytes, signature: keyset.signature },
     { kind: "time", answer: new Uint8Array(1), signature: new Uint8Array(64) },
     { kind: "page", offset: 0, bytes: new Uint8Array(1) },
     { kind: "release", release: new Uint8Array(1), signature: new Uint8Array(64) },

@@ -1,5 +1,6 @@
 import { createHash, createHmac, createPublicKey, hkdfSync, verify } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { encodePolicy } from "../../../protocol/access/policy.ts";
 import { bytesToHex, concatBytes, hexToBytes, utf8 } from "../../../protocol/base/bytes.ts";
 import { unixMs, unixSeconds } from "../../../protocol/base/units.ts";
 import { x25519, x25519PublicKey } from "../../../protocol/crypto.ts";
@@ -7,10 +8,12 @@ import {
   answerTime,
   authorityKeysFromSeed,
   authorityPublicKeys,
+  bundlePages,
   derivePairingKeys,
   issueCourierCertificate,
   macReport,
-  signManifest,
+  sealBundle,
+  signOpenSnapshot,
   signRelease,
   verifyReport,
 } from "../../../protocol/sync/authority.ts";
@@ -23,6 +26,7 @@ import {
   type SignedBlob,
   timeAnswer,
 } from "../../../protocol/wire/signed-objects.ts";
+import { policyOf } from "../../world/sync-pair.ts";
 
 const keys = authorityKeysFromSeed(new Uint8Array(32).fill(1));
 const publicKeys = authorityPublicKeys(keys);
@@ -59,13 +63,14 @@ describe("what the authority signs", () => {
     expect(courierCertificate.decode(blob.bytes)).toEqual({ ok: true, value: certificate });
   });
 
+  const sha256 = (bytes: Uint8Array) => new Uint8Array(createHash("sha256").update(bytes).digest());
+  const first128 = (bytes: Uint8Array) => sha256(bytes).subarray(0, 16);
+  const notAfter = unixSeconds(1_800_000_000);
+
   it("[O3] a manifest names every page of 2,048 bytes and the root", () => {
     const bundle = Uint8Array.from({ length: PAGE_BYTES * 2 + 100 }, (_, index) => index % 251);
-    const notAfter = unixSeconds(1_800_000_000);
-    const blob = signManifest(keys, { pairingId, epoch: 1, version: 7, bundle, notAfter });
+    const blob = signOpenSnapshot(keys, { pairingId, epoch: 1, version: 7, notAfter }, bundle);
     expect(isSigned(publicKeys.policy, "doorlink/1/policy", blob)).toBe(true);
-    const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
-    const first128 = (bytes: Uint8Array) => new Uint8Array(sha256(bytes).subarray(0, 16));
     expect(policyManifest.decode(blob.bytes)).toEqual({
       ok: true,
       value: {
@@ -75,10 +80,47 @@ describe("what the authority signs", () => {
         to: 7,
         length: 4196,
         pageHashes: [bundle.subarray(0, 2048), bundle.subarray(2048, 4096), bundle.subarray(4096)].map(first128),
-        root: new Uint8Array(sha256(bundle)),
+        root: sha256(bundle),
         notAfter,
       },
     });
+  });
+
+  it("[O3] length and pages are those of the sealed bundle, the root that of the policy it makes", () => {
+    const bundleKey = new Uint8Array(32).fill(6);
+    const policy = policyOf(7);
+    const sealed = sealBundle(keys, bundleKey, pairingId, { policy, notAfter });
+    const bytes = sealed?.bytes ?? new Uint8Array(0);
+    const manifest = sealed?.manifest ?? { bytes, signature: bytes };
+    expect(sealed?.from).toBe(0);
+    expect(bytes.length).toBeGreaterThan(PAGE_BYTES);
+    expect(isSigned(publicKeys.policy, "doorlink/1/policy", manifest)).toBe(true);
+    expect(policyManifest.decode(manifest.bytes)).toEqual({
+      ok: true,
+      value: {
+        pairingId,
+        epoch: 1,
+        from: 0,
+        to: 7,
+        length: bytes.length,
+        pageHashes: bundlePages(bytes).map(first128),
+        root: sha256(encodePolicy(policy)),
+        notAfter,
+      },
+    });
+  });
+
+  it("[O3] a delta names the version that it stands on, and one page has no page hashes", () => {
+    const [held, policy] = [policyOf(6, 3), policyOf(7, 4)];
+    const sealed = sealBundle(keys, new Uint8Array(32).fill(6), pairingId, { policy, notAfter }, held);
+    expect(sealed?.from).toBe(6);
+    expect(policyManifest.decode(sealed?.manifest.bytes ?? new Uint8Array(0))).toMatchObject({
+      ok: true,
+      value: { from: 6, to: 7, length: sealed?.bytes.length, pageHashes: [] },
+    });
+    const elsewhere = () =>
+      sealBundle(keys, new Uint8Array(32).fill(6), pairingId, { policy, notAfter }, policyOf(6, 3, 2));
+    expect(elsewhere).toThrow("an older version of its epoch");
   });
 
   it("[O4] a time answer's bytes as SPEC writes them: 1 pairing, 2 nonce, 3 milliseconds, 4 radius", () => {
@@ -110,12 +152,14 @@ describe("what the authority signs", () => {
       nonce: new Uint8Array(16).fill(0xbb),
       logFirst: 5,
       headBefore: new Uint8Array(32).fill(0x77),
+      keysetEpoch: 2,
+      clockSource: "site",
     } as const;
     const bytes = lockReport.encode(report);
-    // By hand from SPEC O6: keys 1 to 12, 7 is left out while the clock is unset.
+    // By hand from SPEC O6: keys 1 to 14; 7 and 14 are left out while the clock is unset.
     const thirtyTwo = (byte: number) => `5820${sixteen(byte)}${sixteen(byte)}`;
-    const head = `ac0150${sixteen(0xaa)}0201030204${thirtyTwo(0)}05030601071b000001a0c4506c00080c`;
-    expect(bytesToHex(bytes)).toBe(`${head}09${thirtyTwo(0x99)}0a50${sixteen(0xbb)}0b050c${thirtyTwo(0x77)}`);
+    const head = `ae0150${sixteen(0xaa)}0201030204${thirtyTwo(0)}05030601071b000001a0c4506c00080c`;
+    expect(bytesToHex(bytes)).toBe(`${head}09${thirtyTwo(0x99)}0a50${sixteen(0xbb)}0b050c${thirtyTwo(0x77)}0d020e02`);
     const mac = macReport(reportKey, bytes);
     expect(bytesToHex(mac)).toBe(createHmac("sha256", reportKey).update(bytes).digest("hex"));
     expect(verifyReport(reportKey, bytes, mac)).toEqual({ ok: true, value: report });
@@ -132,7 +176,9 @@ describe("what the authority signs", () => {
     const shared = x25519(lockPrivate, publicKeys.static) ?? new Uint8Array(0);
     const independent = hkdfSync("sha256", shared, pairingId, "doorlink/1/pairing/report", 32);
     expect(atLock?.report).toEqual(new Uint8Array(independent));
-    expect(new Set(Object.values(atLock ?? {}).map(bytesToHex)).size).toBe(6);
+    const chain = hkdfSync("sha256", shared, pairingId, "doorlink/1/pairing/chain", 32);
+    expect(atLock?.chain).toEqual(new Uint8Array(chain));
+    expect(new Set(Object.values(atLock ?? {}).map(bytesToHex)).size).toBe(7);
     expect(derivePairingKeys(keys.static, new Uint8Array(32), pairingId)).toBeUndefined();
   });
 });

@@ -124,10 +124,27 @@ describe("a delegate's time", () => {
   it("[J5] the authority's time undoes it, reading and mark", () => {
     const { clock } = taken(unset, authority(true0));
     const pushed = taken(clock, site(later(6 * day * 1_000)), at(1_000)).clock;
-    expect(judgedAt(reboot(pushed, at(1_000)), at(0))).toBe(seconds(true0) + 6 * day);
+    expect(readClock(reboot(pushed, at(1_000)), at(0))).toBe(later(6 * day * 1_000));
     const undone = taken(pushed, authority(later(2_000)), at(2_000)).clock;
     expect(readClock(undone, at(2_000))).toBe(later(2_000));
+    expect(readClock(reboot(undone, at(2_000)), at(0))).toBe(later(2_000));
     expect(judgedAt(reboot(undone, at(2_000)), at(0))).toBe(seconds(true0) + 2);
+  });
+
+  it("[Y8] a delegate's word, a running crystal and a boot move nothing by which dates are judged without a set clock", () => {
+    const { clock } = taken(unset, authority(true0));
+    const pushed = taken(clock, site(later(6 * day * 1_000)), at(1_000)).clock;
+    expect(judgedAt(pushed, at(1_000))).toBe(seconds(true0) + 6 * day);
+    const rebooted = reboot(pushed, at(day * 1_000));
+    expect(rebooted.quality).toBe("lower-bound");
+    expect(judgedAt(rebooted, at(day * 1_000))).toBe(seconds(true0));
+  });
+
+  it("[Y8] the highest time that the authority signed stays it, though the authority set the clock back", () => {
+    const { clock } = taken(unset, authority(later(day * 1_000)));
+    const back = taken(clock, authority(true0)).clock;
+    expect(judgedAt(back, at(0))).toBe(seconds(true0));
+    expect(judgedAt(reboot(back, at(0)), at(0))).toBe(seconds(true0) + day);
   });
 
   it("[J5] the authority makes a site's time that is right its own, without writing", () => {
@@ -180,6 +197,20 @@ describe("what is persisted", () => {
     const pushed = taken(clock, site(later(6 * day * 1_000))).clock;
     const undone = taken(pushed, authority(true0)).clock;
     expect(isPersistDue(undone, persistedClock(pushed, at(0)), at(0))).toBe(true);
+  });
+
+  it("[J6] the floor is due when a signed time raised it, though nothing was written", () => {
+    const { clock } = taken(bootClock(undefined, builtAt, at(0)), authority(true0));
+    const last = persistedClock(clock, at(0));
+    const confirmed = taken(clock, authority(later(1_000)));
+    expect(confirmed.written).toBe(false);
+    expect(isPersistDue(confirmed.clock, last, at(0))).toBe(true);
+  });
+
+  it("[J2] a lock that was never set has no mark after any number of boots, but counts its powered seconds", () => {
+    const unset = bootClock(undefined, builtAt, at(0));
+    expect(persistedClock(unset, at(5_000))).toEqual({ floor: builtAt, poweredUnsetSeconds: 5 });
+    expect(reboot(reboot(unset, at(5_000)), at(5_000))).toMatchObject({ quality: "unset", poweredUnsetSeconds: 10 });
   });
 
   it("[J6] powered seconds are due each hour too, and when the clock was set", () => {

@@ -158,6 +158,42 @@ describe("pairing", () => {
     );
   });
 
+  it("[Z9] a message that comes while the lock stores is refused, and the firmware's answer still counts", () => {
+    for (const outcome of ["paired", "refused"] as const) {
+      const lock = new LockPairing(lockOptions());
+      const courier = new CourierPairing(root, signed);
+      for (const message of courier.takeMessages()) lock.receive(message);
+      for (const answer of lock.takeMessages()) courier.receive(answer);
+      const [accepted] = courier.takeEvents();
+      if (accepted?.kind !== "accepted") throw new Error("no statement");
+      const read = verifyPairingStatement(authority.static, accepted.statement, accepted.mac);
+      if (!read.ok) throw new Error(read.fault.code);
+      courier.handOver(sealDailyKeys(read.value.keys, read.value.statement.pairingId, dailyKeys));
+      for (const message of courier.takeMessages()) lock.receive(message);
+      lock.receive(seededBytes(1, 3));
+      expect(lock.takeActions().map(({ kind }) => kind)).toEqual(["commit"]);
+      if (outcome === "paired") lock.committed();
+      else lock.commitFailed();
+      expect(lock.takeActions()).toEqual([{ kind: "end" }]);
+      const answers = lock.takeMessages().map((bytes) => pairingLockMessage.decode(bytes));
+      expect(answers).toMatchObject([{ value: { refusal: "malformed-message" } }, { value: { kind: outcome } }]);
+    }
+  });
+
+  it("[Z9] a lock that ends the pairing while the authority is asked: what it seals then goes nowhere", () => {
+    const lock = new LockPairing(lockOptions());
+    const courier = new CourierPairing(root, signed);
+    for (const message of courier.takeMessages()) lock.receive(message);
+    for (const answer of lock.takeMessages()) courier.receive(answer);
+    courier.receive(seededBytes(1, 3));
+    const [accepted, ended] = courier.takeEvents();
+    if (accepted?.kind !== "accepted") throw new Error("no statement");
+    expect(ended).toEqual({ kind: "bad-answer" });
+    courier.handOver(sealedFor(accepted));
+    expect(courier.takeMessages()).toEqual([]);
+    expect(courier.takeEvents()).toEqual([]);
+  });
+
   it("[Z9] a courier cannot pass for the lock or seal for the authority", () => {
     const { events } = converse(new LockPairing(lockOptions()), new CourierPairing(root, signed));
     const accepted = events[0];

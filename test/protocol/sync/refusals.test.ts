@@ -3,20 +3,28 @@
  * that is added without a test does not compile.
  */
 import { describe, expect, it } from "vitest";
-import { monotonicMs, unixSeconds } from "../../../protocol/base/units.ts";
-import { sha256, signTyped } from "../../../protocol/crypto.ts";
-import { bundlePages, pageHash, signManifest, signRelease } from "../../../protocol/sync/authority.ts";
-import { LockSync } from "../../../protocol/sync/lock-sync.ts";
+import type { LockPolicy } from "../../../protocol/access/policy.ts";
+import { diffPolicy, encodePolicyDelta } from "../../../protocol/access/policy-delta.ts";
+import { unixMs, unixSeconds } from "../../../protocol/base/units.ts";
+import { ed25519PublicKey, signTyped } from "../../../protocol/crypto.ts";
+import { bundlePages, pageHash, signRelease } from "../../../protocol/sync/authority.ts";
+import { bundleHeader, seal } from "../../../protocol/wire/sealing.ts";
 import { type PolicyManifest, policyManifest, signedTypes } from "../../../protocol/wire/signed-objects.ts";
-import { courierMessage, lockMessage, type Refusal, refusalNumbers } from "../../../protocol/wire/sync-message.ts";
+import { courierMessage, type Refusal, refusalNumbers } from "../../../protocol/wire/sync-message.ts";
+import { answerDelegatedTime, issueTimeDelegate } from "../../../protocol/wire/time-delegate.ts";
 import {
   authorityKeys,
+  bundleOf,
   certificateFor,
-  courierKey,
+  clockThat,
+  HostileVisit,
   honestTime,
-  pairing,
+  loadOf,
   pairingId,
+  pairingKeys,
   policyFor,
+  policyOf,
+  rootOf,
   runSync,
   startMs,
   TinyLock,
@@ -35,35 +43,37 @@ const visit =
 /** The lock's answers to messages that no honest courier sends in this order. */
 const told =
   (...messages: readonly Uint8Array[]): Case =>
-  (lock) => {
-    const sync = new LockSync(pairing, courierKey, new Uint8Array(16).fill(9));
-    for (const message of messages) sync.receive(message, lock.facts(), monotonicMs(0));
-    return sync.takeMessages().flatMap((bytes) => {
-      const answer = lockMessage.decode(bytes);
-      return answer.ok && answer.value.kind === "refused" ? [answer.value.refusal] : [];
-    });
-  };
+  (lock) =>
+    new HostileVisit(lock).tell(...messages).flatMap((answer) => (answer.kind === "refused" ? [answer.refusal] : []));
 
 const greeting = ((): Uint8Array => {
   const { bytes: certificate, signature } = certificateFor();
   return courierMessage.encode({ kind: "greet", certificate, signature });
 })();
 
-/** The manifest of version 2, signed by the authority, with something in it changed. */
-function manifestWith(change: Partial<PolicyManifest>, bundle = policyFor(2).bundle): SyncOptions {
-  const manifest = policyManifest.encode({
+/** The manifest of version 2 and its bundle, signed and sealed by the authority, with something in it changed. */
+function manifestWith(
+  change: Partial<PolicyManifest>,
+  content: Uint8Array = encodePolicyDelta(diffPolicy(undefined, policyOf(2))),
+): SyncOptions {
+  const head = {
     pairingId,
     epoch: 1,
     from: 0,
     to: 2,
-    length: bundle.length,
-    pageHashes: bundlePages(bundle).map(pageHash),
-    root: sha256(bundle),
+    root: rootOf(policyOf(2)),
     notAfter: unixSeconds(startMs / 1000 + 60),
     ...change,
+  };
+  const bytes = seal("bundle", pairingKeys.bundle, bundleHeader(head), content);
+  const pages = bundlePages(bytes);
+  const manifest = policyManifest.encode({
+    ...head,
+    length: bytes.length,
+    pageHashes: pages.length === 1 ? [] : pages.map(pageHash),
   });
   const signature = signTyped(authorityKeys.policy, signedTypes.policy, manifest);
-  return { load: { policy: { epoch: 1, version: 2, manifest: { bytes: manifest, signature }, bundle } } };
+  return { load: { policy: loadOf({ from: 0, manifest: { bytes: manifest, signature }, bytes }, 2) } };
 }
 
 const changePages = (message: Uint8Array): Uint8Array => {
@@ -71,6 +81,31 @@ const changePages = (message: Uint8Array): Uint8Array => {
   if (!read.ok || read.value.kind !== "page") return message;
   return courierMessage.encode({ ...read.value, bytes: read.value.bytes.map((byte) => byte ^ 1) });
 };
+
+const changeRiding = (message: Uint8Array): Uint8Array => {
+  const read = courierMessage.decode(message);
+  if (!read.ok || read.value.kind !== "manifest" || read.value.bundle === undefined) return message;
+  return courierMessage.encode({ ...read.value, bundle: read.value.bundle.map((byte) => byte ^ 1) });
+};
+
+/** A gateway that may tell the time from `fromSeconds` on for `forSeconds`, and what it tells, all from the start of the run. */
+function delegated(fromSeconds: number, forSeconds: number, tellsSeconds: number): SyncOptions {
+  const seed = new Uint8Array(32).fill(31);
+  const from = unixSeconds(startMs / 1000 + fromSeconds);
+  return {
+    delegate: issueTimeDelegate(authorityKeys.time, {
+      publicKey: ed25519PublicKey(seed),
+      holder: "gateway-maple",
+      locks: [],
+      from,
+      notAfter: unixSeconds(from + forSeconds),
+    }),
+    time: (nonce) =>
+      answerDelegatedTime(seed, { pairingId, nonce, unixMs: unixMs(startMs + tellsSeconds * 1_000), radiusMs: 5 }),
+  };
+}
+
+const small = (version: number): LockPolicy => policyOf(version, 0);
 
 const caseByRefusal: Record<Refusal, Case> = {
   "malformed-message": told(Uint8Array.of(0xff)),
@@ -80,9 +115,14 @@ const caseByRefusal: Record<Refusal, Case> = {
   "wrong-key": visit({ load: { certificate: certificateFor({ staticPublicKey: new Uint8Array(32).fill(8) }) } }),
   "not-a-courier": visit({ load: { certificate: certificateFor({ role: "app" }) } }),
   expired: visit({ load: { certificate: certificateFor({ notAfter: unixSeconds(startMs / 1000 - 1) }) } }),
-  rollback: visit({ load: { policy: { ...policyFor(1), version: 2 } } }),
-  "unknown-base": visit(manifestWith({ from: 1 })),
+  rollback: visit({ load: { policy: loadOf(bundleOf(policyOf(1)), 2) } }),
+  "epoch-not-held": visit({
+    load: { policy: loadOf(bundleOf(policyOf(1, 0, 2), undefined, { keys: authorityKeys }), 1, 2) },
+  }),
+  // The courier offers as a snapshot what the authority signed as a delta from a version that this lock does not hold.
+  "unknown-base": visit({ load: { policy: loadOf({ ...bundleOf(small(4), small(3)), from: 0 }, 4) } }),
   "page-mismatch": visit({ load: { policy: policyFor(2) }, tamper: changePages }),
+  "seal-does-not-open": visit({ load: { policy: loadOf(bundleOf(small(2)), 2) }, tamper: changeRiding }),
   "root-mismatch": visit(manifestWith({ root: new Uint8Array(32).fill(7) })),
   "bad-policy": visit(manifestWith({}, new Uint8Array(3_000).fill(7))),
   "stale-nonce": visit({ time: () => honestTime(new Uint8Array(16)) }),
@@ -97,6 +137,12 @@ const caseByRefusal: Record<Refusal, Case> = {
     return visit({ load: { policy: policyFor(2) } })(lock);
   },
   "not-an-app": told(greeting, courierMessage.encode({ kind: "access-request", signature: new Uint8Array(64) })),
+  "delegation-expired": visit(delegated(-7_200, 3_600, -3_601)),
+  "beyond-delegation": visit(delegated(-3_600, 7_200, 7_200)),
+  backwards: (lock) => {
+    lock.clock = clockThat({ shows: unixMs(startMs + 60_000) });
+    return visit(delegated(-3_600, 7_200, 0))(lock);
+  },
 };
 
 describe("what a lock refuses", () => {
@@ -106,6 +152,7 @@ describe("what a lock refuses", () => {
     expect(refused(lock)).toEqual([refusal]);
     expect(lock.policy).toEqual(before);
     expect(lock.logFirst).toBe(0);
+    expect(lock.actions.map(({ kind }) => kind)).not.toContain("keep-keyset");
   });
 
   it("[Y1] no refusal of the wire is without such a test", () => {
@@ -114,17 +161,13 @@ describe("what a lock refuses", () => {
 
   it("[Y7] root-mismatch: every page has its signed hash and the whole has not its signed root, so nothing is committed", () => {
     const lock = new TinyLock();
-    const options = manifestWith({ root: new Uint8Array(32).fill(7) });
-    const run = runSync(lock, options);
+    const run = runSync(lock, manifestWith({ root: new Uint8Array(32).fill(7) }));
     expect(run.events).toContainEqual({ kind: "refused", step: "policy", refusal: "root-mismatch" });
     const actions = lock.actions.map(({ kind }) => kind);
     expect(actions).toContain("stage");
     expect(actions).not.toContain("commit");
-    // The very same pages under their own root are taken.
-    const { bundle } = policyFor(2);
-    const notAfter = unixSeconds(startMs / 1000 + 60);
-    const manifest = signManifest(authorityKeys, { pairingId, epoch: 1, version: 2, bundle, notAfter });
-    runSync(lock, { load: { policy: { epoch: 1, version: 2, manifest, bundle } } });
-    expect(lock.policy).toMatchObject({ version: 2, root: sha256(bundle) });
+    // The very same policy under its own root is taken.
+    runSync(lock, manifestWith({}));
+    expect(lock.policy).toMatchObject({ version: 2, root: rootOf(policyOf(2)) });
   });
 });

@@ -1,28 +1,40 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { monotonicMs, unixMs, unixSeconds } from "../../../protocol/base/units.ts";
-import { sha256 } from "../../../protocol/crypto.ts";
+import { signTyped } from "../../../protocol/crypto.ts";
 import {
   answerTime,
+  auditChainHead,
   authorityKeysFromSeed,
-  signManifest,
+  bundlePages,
+  pageHash,
   signRelease,
   verifyReport,
 } from "../../../protocol/sync/authority.ts";
-import { CourierSync } from "../../../protocol/sync/courier-sync.ts";
+import { type CourierLoad, CourierSync } from "../../../protocol/sync/courier-sync.ts";
 import { LockSync } from "../../../protocol/sync/lock-sync.ts";
-import { auditChainNext, auditChainStart } from "../../../protocol/wire/audit-entry.ts";
-import { PAGE_BYTES } from "../../../protocol/wire/signed-objects.ts";
-import { courierMessage, lockMessage } from "../../../protocol/wire/sync-message.ts";
+import { auditChainStart, auditEntry } from "../../../protocol/wire/audit-entry.ts";
+import { bundleHeader, seal } from "../../../protocol/wire/sealing.ts";
+import { PAGE_BYTES, policyManifest, signedTypes } from "../../../protocol/wire/signed-objects.ts";
+import { courierMessage } from "../../../protocol/wire/sync-message.ts";
 import {
   authorityKeys,
+  bundleOf,
   certificateFor,
+  clockThat,
   courierKey,
+  HostileVisit,
   honestTime,
+  loadOf,
+  onlyBundle,
+  openedEntries,
   pairing,
   pairingId,
+  pairingKeys,
   policyFor,
+  policyOf,
   reportKey,
+  rootOf,
   runSync,
   startMs,
   TinyLock,
@@ -81,12 +93,24 @@ describe("a whole sync", () => {
 
 describe("greeting", () => {
   it("[Y2] a lock says nothing of itself before the greeting is accepted", () => {
-    const sync = new LockSync(pairing, courierKey, new Uint8Array(16));
+    const visit = new HostileVisit();
     const before = [{ kind: "read-log", from: 0 } as const, { kind: "finish" } as const];
-    for (const message of before) sync.receive(courierMessage.encode(message), new TinyLock().facts(), monotonicMs(0));
-    const answers = sync.takeMessages().map((bytes) => lockMessage.decode(bytes));
-    expect(answers.map((answer) => answer.ok && answer.value.kind)).toEqual(["refused", "refused"]);
-    expect(sync.takeActions()).toEqual([]);
+    const answers = visit.tell(...before.map((message) => courierMessage.encode(message)));
+    expect(answers).toEqual([
+      { kind: "refused", request: "read-log", refusal: "unexpected-message" },
+      { kind: "refused", request: "finish", refusal: "unexpected-message" },
+    ]);
+    expect(visit.lock.actions).toEqual([]);
+  });
+
+  it("[Y2] leaves somebody whom it refused four times, and takes nothing more from them", () => {
+    const visit = new HostileVisit();
+    const forged = { ...certificateFor(), signature: new Uint8Array(64) };
+    for (let time = 1; time <= 3; time++) visit.greet(forged);
+    expect(visit.lock.actions).toEqual([]);
+    expect(visit.greet(forged)).toEqual([{ kind: "refused", request: "greet", refusal: "bad-signature" }]);
+    expect(visit.lock.actions).toEqual([{ kind: "end" }]);
+    expect(visit.greet()).toEqual([]);
   });
 
   it.each([
@@ -111,23 +135,24 @@ describe("greeting", () => {
 describe("time", () => {
   it("[Y4] writes the middle of the round trip when the clock is more than 2 s off, and says old and new", () => {
     const lock = new TinyLock();
-    lock.clock.unixMs = unixMs(startMs - 10_000);
+    lock.clock = clockThat({ shows: unixMs(startMs - 10_000) });
     const run = runSync(lock, { roundTripMs: 400 });
     expect(run.events).toContainEqual(
-      expect.objectContaining({ oldUnixMs: startMs - 10_000, newUnixMs: startMs + 200, written: true }),
+      expect.objectContaining({ oldUnixMs: startMs - 9_600, newUnixMs: startMs + 200, written: true }),
     );
-    expect(lock.clock.unixMs).toBe(startMs + 200);
+    expect(lock.shows(monotonicMs(1_400))).toBe(startMs + 200);
   });
 
   it("[Y4] leaves a clock alone that is within 2 s, and sets one that was not set", () => {
     const near = new TinyLock();
-    near.clock.unixMs = unixMs(startMs - 1_500);
+    near.clock = clockThat({ shows: unixMs(startMs - 1_500) });
     expect(runSync(near).events).toContainEqual(expect.objectContaining({ kind: "time-handled", written: false }));
-    expect(near.clock.unixMs).toBe(startMs - 1_500);
+    expect(near.shows()).toBe(startMs - 1_500);
     const unset = new TinyLock();
-    unset.clock = { quality: "unset", floor: unixSeconds(0) };
+    unset.clock = clockThat({});
     runSync(unset);
-    expect(unset.clock).toMatchObject({ quality: "set", unixMs: startMs + 50 });
+    expect(unset.clock.quality).toBe("set");
+    expect(unset.shows(monotonicMs(1_100))).toBe(startMs + 50);
   });
 
   it("[Y4] refuses a slow answer, another session's nonce and another pairing's time", () => {
@@ -141,56 +166,38 @@ describe("time", () => {
   });
 
   it("[Y4] a nonce answers once", () => {
-    const nonce = new Uint8Array(16).fill(9);
-    const sync = new LockSync(pairing, courierKey, nonce);
-    const lock = new TinyLock();
+    const visit = new HostileVisit();
     const { bytes: certificate, signature } = certificateFor();
-    sync.receive(courierMessage.encode({ kind: "greet", certificate, signature }), lock.facts(), monotonicMs(0));
-    const time = honestTime(nonce);
+    visit.tell(courierMessage.encode({ kind: "greet", certificate, signature }));
+    const time = honestTime(visit.nonce);
     const message = courierMessage.encode({ kind: "time", answer: time.bytes, signature: time.signature });
-    sync.receive(message, lock.facts(), monotonicMs(10));
-    sync.receive(message, lock.facts(), monotonicMs(20));
-    const answers = sync.takeMessages().map((answer) => lockMessage.decode(answer));
-    expect(answers[2]).toMatchObject({ value: { kind: "refused", request: "time", refusal: "stale-nonce" } });
+    expect(visit.tell(message, message)).toMatchObject([
+      { kind: "time-handled" },
+      { kind: "refused", request: "time", refusal: "stale-nonce" },
+    ]);
   });
 });
 
 describe("policy", () => {
-  it.each([
+  const second = policyOf(2);
+  it.each<[string, () => NonNullable<CourierLoad["policy"]>]>([
     [
       "bad-signature",
-      () => ({ ...policyFor(2), manifest: { ...policyFor(2).manifest, signature: new Uint8Array(64) } }),
-    ],
-    [
-      "wrong-pairing",
       () => {
-        const { bundle } = policyFor(2);
-        const other = new Uint8Array(16).fill(0x22);
-        const notAfter = unixSeconds(startMs / 1000 + 10);
-        return {
-          ...policyFor(2),
-          manifest: signManifest(authorityKeys, { pairingId: other, epoch: 1, version: 2, bundle, notAfter }),
-        };
+        const bundle = bundleOf(second);
+        return loadOf({ ...bundle, manifest: { ...bundle.manifest, signature: new Uint8Array(64) } }, 2);
       },
     ],
-    [
-      "expired",
-      () => {
-        const { bundle } = policyFor(2);
-        const notAfter = unixSeconds(startMs / 1000 - 10);
-        return {
-          ...policyFor(2),
-          manifest: signManifest(authorityKeys, { pairingId, epoch: 1, version: 2, bundle, notAfter }),
-        };
-      },
-    ],
+    ["wrong-pairing", () => loadOf(bundleOf(second, undefined, { forPairing: new Uint8Array(16).fill(0x22) }), 2)],
+    ["expired", () => loadOf(bundleOf(second, undefined, { notAfter: unixSeconds(startMs / 1000 - 10) }), 2)],
     // The courier says 2 and carries an old, honestly signed version: the lock goes by what is signed.
-    ["rollback", () => ({ ...policyFor(1), version: 2 })],
+    ["rollback", () => loadOf(bundleOf(policyOf(1)), 2)],
   ])("[Y5] refuses a manifest before a byte of its bundle: %s", (refusal, policy) => {
     const lock = new TinyLock();
     const run = runSync(lock, { load: { policy: policy() } });
     expect(refusals(run)).toEqual([`policy: ${refusal}`]);
     expect(lock.actions.map(({ kind }) => kind)).not.toContain("stage");
+    expect(lock.actions.map(({ kind }) => kind)).not.toContain("begin-staging");
     expect(lock.policy.version).toBe(1);
   });
 
@@ -215,7 +222,7 @@ describe("policy", () => {
 
   it("[Y6] a cut sync resumes behind the last whole page in another session", () => {
     const policy = policyFor(2, 600);
-    const pages = Math.ceil(policy.bundle.length / PAGE_BYTES);
+    const pages = Math.ceil(onlyBundle(policy).bytes.length / PAGE_BYTES);
     expect(pages).toBeGreaterThan(4);
     for (let cut = 3; cut < 3 + pages; cut++) {
       const lock = new TinyLock();
@@ -224,7 +231,7 @@ describe("policy", () => {
       const resumed = runSync(lock, { load: { policy } });
       const sentPages = kinds(resumed).filter((kind) => kind === "page-sent").length;
       expect(sentPages).toBe(pages - stagedPages);
-      expect(lock.policy).toMatchObject({ version: 2, root: sha256(policy.bundle) });
+      expect(lock.policy).toMatchObject({ version: 2, root: rootOf(policyOf(2, 600)) });
     }
   });
 
@@ -236,7 +243,7 @@ describe("policy", () => {
     if (staged === undefined) throw new Error("nothing was staged");
     staged.bytes[PAGE_BYTES + 5] = (staged.bytes[PAGE_BYTES + 5] ?? 0) ^ 1;
     runSync(lock, { load: { policy } });
-    expect(lock.policy).toMatchObject({ version: 2, root: sha256(policy.bundle) });
+    expect(lock.policy).toMatchObject({ version: 2, root: rootOf(policyOf(2, 600)) });
   });
 
   it("[Y6] another manifest replaces what was staged", () => {
@@ -246,15 +253,30 @@ describe("policy", () => {
     expect(lock.policy.version).toBe(3);
   });
 
-  it("[Y7] bytes that are no policy are not committed, whoever signed them", () => {
-    const bundle = new Uint8Array(3_000).fill(7);
-    const notAfter = unixSeconds(startMs / 1000 + 10);
-    const manifest = signManifest(authorityKeys, { pairingId, epoch: 1, version: 2, bundle, notAfter });
-    const lock = new TinyLock();
-    const run = runSync(lock, { load: { policy: { epoch: 1, version: 2, manifest, bundle } } });
-    expect(refusals(run)).toEqual(["policy: bad-policy"]);
-    expect(lock.policy.version).toBe(1);
-  });
+  it.each([3_000, 100])(
+    "[Y7] %i bytes that are no policy are not committed, whoever signed and sealed them",
+    (length) => {
+      const manifest = {
+        pairingId,
+        epoch: 1,
+        from: 0,
+        to: 2,
+        root: new Uint8Array(32),
+        notAfter: unixSeconds(startMs / 1000 + 10),
+      };
+      const bytes = seal("bundle", pairingKeys.bundle, bundleHeader(manifest), new Uint8Array(length).fill(7));
+      const pages = bundlePages(bytes);
+      const pageHashes = pages.length === 1 ? [] : pages.map(pageHash);
+      const encoded = policyManifest.encode({ ...manifest, length: bytes.length, pageHashes });
+      const signature = signTyped(authorityKeys.policy, signedTypes.policy, encoded);
+      const lock = new TinyLock();
+      const run = runSync(lock, {
+        load: { policy: loadOf({ from: 0, manifest: { bytes: encoded, signature }, bytes }, 2) },
+      });
+      expect(refusals(run)).toEqual(["policy: bad-policy"]);
+      expect(lock.policy.version).toBe(1);
+    },
+  );
 
   it("[Y7] a failed commit leaves the old policy and is said", () => {
     const lock = new TinyLock();
@@ -265,9 +287,9 @@ describe("policy", () => {
 
   it("[Y8] without a set clock, dates are judged by the highest signed time", () => {
     const lock = new TinyLock();
-    lock.clock = { quality: "unset", floor: unixSeconds(startMs / 1000 + 2 * 86_400) };
+    lock.clock = clockThat({ floor: unixSeconds(startMs / 1000 + 2 * 86_400) });
     expect(refusals(runSync(lock))).toEqual(["greet: expired"]);
-    lock.clock = { quality: "unset", floor: unixSeconds(0) };
+    lock.clock = clockThat({ floor: unixSeconds(0) });
     expect(refusals(runSync(lock))).toEqual([]);
   });
 });
@@ -277,12 +299,18 @@ describe("log", () => {
     const lock = new TinyLock();
     lock.addEntries(150);
     const run = runSync(lock, { load: { logFrom: 10 } });
-    const parts = run.events.flatMap((event) => (event.kind === "entries" ? [[event.from, event.entries.length]] : []));
+    const parts = run.events.flatMap((event) => (event.kind === "entries" ? [[event.from, event.count]] : []));
     expect(parts).toEqual([
       [10, 64],
       [74, 64],
       [138, 12],
     ]);
+    expect(openedEntries(run)).toEqual(lock.log.slice(10));
+    const sequences = openedEntries(run).map((bytes) => {
+      const entry = auditEntry.decode(bytes);
+      return entry.ok ? entry.value.sequence : undefined;
+    });
+    expect(sequences).toEqual(Array.from({ length: 140 }, (_, index) => index + 10));
   });
 
   it("[Y9] says which entries the lock no longer has", () => {
@@ -296,7 +324,8 @@ describe("log", () => {
   it("[Y9] only a release whose chain head fits frees entries", () => {
     const lock = new TinyLock();
     lock.addEntries(5);
-    const head = lock.log.slice(0, 3).reduce(auditChainNext, auditChainStart(pairingId));
+    const start = auditChainStart(pairingKeys.chain, pairingId);
+    const head = auditChainHead(pairingKeys.chain, start, lock.log.slice(0, 3));
     const wrong = signRelease(authorityKeys, { pairingId, through: 2, chainHead: new Uint8Array(32) });
     expect(refusals(runSync(lock, { load: { release: wrong } }))).toEqual(["release: chain-mismatch"]);
     expect(lock.logFirst).toBe(0);
@@ -328,16 +357,14 @@ describe("whatever arrives", () => {
   });
 
   it("[Y1] valid messages in any order never throw, never commit without a manifest, never open", () => {
-    const policy = policyFor(2, 10);
+    const { manifest, bytes } = bundleOf(policyOf(2, 90));
+    const pages = bundlePages(bytes);
+    expect(pages).toHaveLength(2);
     const { bytes: certificate, signature } = certificateFor();
     const script = [
       courierMessage.encode({ kind: "greet", certificate, signature }),
-      courierMessage.encode({
-        kind: "manifest",
-        manifest: policy.manifest.bytes,
-        signature: policy.manifest.signature,
-      }),
-      courierMessage.encode({ kind: "page", offset: 0, bytes: policy.bundle }),
+      courierMessage.encode({ kind: "manifest", manifest: manifest.bytes, signature: manifest.signature }),
+      ...pages.map((page, index) => courierMessage.encode({ kind: "page", offset: index * PAGE_BYTES, bytes: page })),
       courierMessage.encode({ kind: "read-log", from: 0 }),
       courierMessage.encode({ kind: "finish" }),
     ];
@@ -351,6 +378,8 @@ describe("whatever arrives", () => {
           for (const action of sync.takeActions()) lock.carryOut(action, sync);
         }
         if (lock.policy.version === 2) expect(manifestAt).toBeGreaterThan(-1);
+        if (lock.policy.version === 2)
+          expect(order.indexOf(3, order.indexOf(2, manifestAt))).toBeGreaterThan(manifestAt);
       }),
       { numRuns: 500 },
     );

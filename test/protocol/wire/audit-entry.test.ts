@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bytesToHex, hexToBytes } from "../../../protocol/base/bytes.ts";
@@ -8,8 +8,8 @@ import {
   auditChainNext,
   auditChainStart,
   auditEntry,
-  auditEntryToEvent,
 } from "../../../protocol/wire/audit-entry.ts";
+import { auditEntryToEvent } from "../../../protocol/wire/audit-event.ts";
 
 // Written by hand from SPEC E1 and RFC 8949: map of 6; 1: 5, 2: 2, 3: 1790000000, 4: 1, 5: 2, 9: "CREDENTIAL_UNKNOWN".
 const deniedHex = `a6 01 05 02 02 03 1a 6ab13b80 04 01 05 02 09 72 ${Buffer.from("CREDENTIAL_UNKNOWN").toString("hex")}`;
@@ -62,16 +62,25 @@ describe("audit entries", () => {
     expect(full.length).toBeLessThanOrEqual(AUDIT_ENTRY_LIMIT_BYTES);
   });
 
-  it("[E2] chains entries with SHA-256 from a start that the pairing names", () => {
+  it("[E2] chains entries with HMAC-SHA-256 under the chain key, from a start that the pairing names", () => {
     const pairingId = new Uint8Array(16).fill(7);
-    const sha256 = (...parts: (string | Uint8Array)[]) => {
-      const hash = createHash("sha256");
-      for (const part of parts) hash.update(part);
-      return hash.digest("hex");
+    const chainKey = new Uint8Array(32).fill(4);
+    const hmac = (...parts: (string | Uint8Array)[]) => {
+      const made = createHmac("sha256", chainKey);
+      for (const part of parts) made.update(part);
+      return made.digest("hex");
     };
-    const start = auditChainStart(pairingId);
-    expect(bytesToHex(start)).toBe(sha256("doorlink/1/audit", pairingId));
-    expect(bytesToHex(auditChainNext(start, denied))).toBe(sha256(start, denied));
+    const start = auditChainStart(chainKey, pairingId);
+    expect(bytesToHex(start)).toBe(hmac("doorlink/1/audit", pairingId));
+    expect(bytesToHex(auditChainNext(chainKey, start, denied))).toBe(hmac(start, denied));
+  });
+
+  it("[E2] who carries a head cannot try which entry leads to it: another key gives another head", () => {
+    const start = auditChainStart(new Uint8Array(32).fill(4), new Uint8Array(16).fill(7));
+    const head = auditChainNext(new Uint8Array(32).fill(4), start, denied);
+    const unkeyed = createHash("sha256").update(start).update(denied).digest("hex");
+    expect(bytesToHex(head)).not.toBe(unkeyed);
+    expect(auditChainNext(new Uint8Array(32).fill(5), start, denied)).not.toEqual(head);
   });
 
   it("[E3] an entry read as an event carries its own bytes, its reason and no clock it did not have", () => {

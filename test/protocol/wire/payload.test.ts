@@ -115,14 +115,19 @@ describe("messages", () => {
       revision: 1_790_000_000_000,
       device: "c1-lobby",
       policy: { epoch: 1, version: 4 },
-      manifest: blob,
-      bundle: bytesToBase64(Uint8Array.of(9)),
+      keyset: { epoch: 1, blob },
+      bundles: [{ from: 0, manifest: blob, bytes: bytesToBase64(Uint8Array.of(9)) }],
       release: null,
       revocations: [{ person: "ivo", since: 1_790_000_000, epoch: 1, version: 4 }],
     };
     const read = parsePayload(desiredSchema, json(desired));
-    expect(read).toMatchObject({ ok: true, value: { manifest: { bytes: Uint8Array.of(1, 2, 3) } } });
-    expect(parsePayload(desiredSchema, json({ ...desired, bundle: "not base64!" })).ok).toBe(false);
+    expect(read).toMatchObject({ ok: true, value: { bundles: [{ manifest: { bytes: Uint8Array.of(1, 2, 3) } }] } });
+    const [bundle] = desired.bundles;
+    const broken = [{ ...bundle, bytes: "not base64!" }];
+    expect(parsePayload(desiredSchema, json({ ...desired, bundles: broken })).ok).toBe(false);
+    // A signature of another length is none, and would be somebody's mistake to send on.
+    const short = { ...blob, signature: bytesToBase64(new Uint8Array(63)) };
+    expect(parsePayload(desiredSchema, json({ ...desired, keyset: { epoch: 1, blob: short } })).ok).toBe(false);
   });
 
   it("[M10] a report travels with the lock's own bytes and MAC, an exposure names who, which lock and since when", () => {

@@ -4,9 +4,11 @@ import { describe, expect, it } from "vitest";
 import { bytesToHex, hexToBytes, utf8 } from "../../../protocol/base/bytes.ts";
 import { unixSeconds } from "../../../protocol/base/units.ts";
 import {
+  AUDIT_BATCH_CONTENT_BYTES,
   auditBatch,
   bundleHeader,
   dailyKeysHeader,
+  entriesOfBatch,
   openAuditBatch,
   openSealed,
   SEAL_OVERHEAD_BYTES,
@@ -121,6 +123,28 @@ describe("audit batches", () => {
     expect(openAuditBatch(key, { ...lying, sealed })).toEqual({ ok: false, fault: { code: "batch-mismatch" } });
     const notEntries = seal("audit", key, header, utf8("x"));
     expect(openAuditBatch(key, { ...lying, sealed: notEntries }).ok).toBe(false);
+  });
+
+  it("[X10] as many entries as fit into 4,096 bytes go into one, at most 64, and one always", () => {
+    const entriesOf = (count: number, size: number) => Array.from({ length: count }, () => new Uint8Array(size));
+    expect(AUDIT_BATCH_CONTENT_BYTES).toBe(4_096);
+    for (const [count, size, fit] of [
+      [0, 1, 0],
+      [1, 512, 1],
+      [8, 512, 8],
+      [9, 512, 8],
+      [70, 100, 40],
+      [70, 64, 64],
+      [70, 1, 64],
+      [64, 65, 63],
+    ] as const) {
+      const all = entriesOf(count, size);
+      expect([count, size, entriesOfBatch(all)]).toEqual([count, size, fit]);
+      const made = sealAuditBatch(key, pairingId, 1, all.slice(0, fit));
+      expect(made.count).toBe(fit);
+      expect(openAuditBatch(key, made)).toEqual({ ok: true, value: all.slice(0, fit) });
+    }
+    expect(() => sealAuditBatch(key, pairingId, 1, entriesOf(9, 512))).toThrow("no more than fits");
   });
 
   it("[X10] any bytes give a batch or a fault", () => {

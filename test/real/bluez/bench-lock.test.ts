@@ -122,8 +122,17 @@ describe("a lock on the bench", () => {
   it("is paired by a cloud when one is named", async () => {
     const key = bytesToBase64(new Uint8Array(32).fill(9));
     const pairingId = bytesToBase64(new Uint8Array(16).fill(8));
-    const authority = { policy: key, time: key, release: key, unlock: key, courier: key, static: key };
-    const cloud = await startCloud({ pairingId, authority, dailyKeys: [{ door: "lobby", key }], keyEpoch: 3 });
+    const { root, keyset } = benchPairing(8, benchDevice).record;
+    const offered = { bytes: bytesToBase64(keyset.bytes), signature: bytesToBase64(keyset.signature) };
+    const dailyKeys = [{ door: "lobby", key }];
+    const cloud = await startCloud({
+      pairingId,
+      root: bytesToBase64(root),
+      keyset: offered,
+      dailyKeys,
+      keyEpoch: 3,
+      firstSequence: 1,
+    });
     const { lines } = await start(settingsOn(await startSide(), { cloudUrl: cloud.url }));
     expect(lines[0]).toMatchObject({ ready: "lock", pairingId, authority: { cloud: cloud.url } });
     expect(cloud.asked).toEqual([

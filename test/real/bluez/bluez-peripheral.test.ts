@@ -1,3 +1,4 @@
+import { Message, sessionBus } from "@jellybrick/dbus-next";
 import { afterEach, describe, expect, it } from "vitest";
 import { type BluezAdapter, openBluezAdapter } from "../../../emulator/radio/bluez-peripheral.ts";
 import { variant } from "../../../emulator/radio/bus-objects.ts";
@@ -52,6 +53,34 @@ async function onAir(clock: WorldClock = realClock, advertisement?: () => Uint8A
   return { ...test, side, adapter, handle: put.value };
 }
 
+/** Registers an advertisement with so many bytes of service data, by hand; undefined: one that answers nothing. */
+async function register(side: BluezSide, dataBytes: number | undefined): Promise<void> {
+  const bus = sessionBus({ busAddress: side.address });
+  stops.push(async () => bus.disconnect());
+  bus.addMethodHandler((message) => {
+    const properties = {
+      ServiceUUIDs: variant("as", [LOCK_SERVICE_UUID]),
+      ServiceData: variant("a{sv}", { [ADVERTISEMENT_UUID]: variant("ay", Buffer.alloc(dataBytes ?? 0)) }),
+    };
+    bus.send(
+      dataBytes === undefined
+        ? Message.newError(message, "org.freedesktop.DBus.Error.InvalidArgs", "cannot be marshalled")
+        : Message.newMethodReturn(message, "a{sv}", [properties]),
+    );
+    return true;
+  });
+  await bus.call(
+    new Message({
+      destination: "org.bluez",
+      path: "/org/bluez/hci0",
+      interface: "org.bluez.LEAdvertisingManager1",
+      member: "RegisterAdvertisement",
+      signature: "oa{sv}",
+      body: ["/by/hand", {}],
+    }),
+  );
+}
+
 describe("opening an adapter", () => {
   it("gives the address that a central connects to", async () => {
     expect((await openAdapter(await startSide())).address).toBe(adapterAddress);
@@ -100,6 +129,23 @@ describe("putting a lock on the air", () => {
       UUID: { value: FRAMES_OUT_UUID },
       Flags: { value: ["notify"] },
     });
+  });
+
+  it("traps 14 and 15: the advertisement reads whenever BlueZ asks, and fills the 31 bytes of a packet exactly", async () => {
+    const { side } = await onAir();
+    expect(side.packetBytes).toBe(31);
+  });
+
+  it("trap 14: an advertisement that cannot be read is empty on the air, though BlueZ reports success", async () => {
+    const side = await startSide();
+    await expect(register(side, undefined)).resolves.toBeUndefined();
+    expect(side.packetBytes).toBe(0);
+  });
+
+  it("trap 15: a byte more than fits is refused", async () => {
+    const side = await startSide();
+    await expect(register(side, 6)).resolves.toBeUndefined();
+    await expect(register(side, 7)).rejects.toMatchObject({ type: "org.bluez.Error.Failed" });
   });
 
   it("says so when BlueZ refuses, and when it does not answer", async () => {

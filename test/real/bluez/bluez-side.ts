@@ -28,6 +28,8 @@ export class BluezSide {
   readonly calls: string[] = [];
   /** PropertiesChanged of the application: path and the changed properties. */
   readonly changes: { readonly path: string; readonly values: ReadonlyMap<string, unknown> }[] = [];
+  /** What BlueZ made of the advertisement it was given last; bytes of the packet, 0 for an empty one that nobody can connect to. */
+  packetBytes: number | undefined;
   readonly #directory: string;
   readonly #objects: BusObjects;
   readonly #client: MessageBus;
@@ -106,7 +108,8 @@ export class BluezSide {
     const registered = (call: BusCall, what: string): void => {
       this.calls.push(`${what} ${String(call.arguments[0])}`);
       this.#application = call.sender;
-      if (register === "take") call.reply();
+      if (register === "take" && what === "RegisterAdvertisement") void this.#advertise(call);
+      else if (register === "take") call.reply();
       else if (register === "refuse") call.refuse("org.bluez.Error.NotPermitted", "Maximum advertisements reached");
     };
     const manager = (name: string, ...members: readonly (readonly [string, readonly string[]])[]) => ({
@@ -142,6 +145,27 @@ export class BluezSide {
           ]
         : []),
     ]);
+  }
+
+  /** BlueZ reads the object; what it cannot read it puts on the air as an empty packet, and reports success (trap 14). */
+  async #advertise(call: BusCall): Promise<void> {
+    const message = new Message({
+      destination: call.sender,
+      path: String(call.arguments[0]),
+      interface: "org.freedesktop.DBus.Properties",
+      member: "GetAll",
+      signature: "s",
+      body: ["org.bluez.LEAdvertisement1"],
+    });
+    const properties = await this.#client.call(message).then(
+      (reply): object => Object(reply?.body[0]),
+      () => ({}),
+    );
+    this.packetBytes = packetBytesOf(properties);
+    // Trap 15: a legacy advertisement has 31 bytes.
+    if (this.packetBytes > LEGACY_PACKET_BYTES) {
+      call.refuse("org.bluez.Error.Failed", "Failed to register advertisement");
+    } else call.reply();
   }
 
   #deviceInterface(path: string) {
@@ -184,6 +208,15 @@ export class BluezSide {
   }
 }
 
+/** Flags, 128-bit UUIDs and service data under 16-bit UUIDs, each with its length and type; the name goes into the scan response. */
+function packetBytesOf(properties: object): number {
+  const entry = (name: string): object => Object(Reflect.get(Object(Reflect.get(properties, name)), "value"));
+  const uuids = Object.values(entry("ServiceUUIDs")).length;
+  const data: unknown[] = Object.values(entry("ServiceData")).map((each) => Reflect.get(Object(each), "value"));
+  const dataBytes = data.reduce<number>((sum, each) => sum + 4 + (each instanceof Uint8Array ? each.length : 0), 0);
+  return uuids + data.length === 0 ? 0 : 3 + (uuids > 0 ? 2 + uuids * 16 : 0) + dataBytes;
+}
+
 export function devicePath(device: string): string {
   return `${adapterPath}/dev_${device}`;
 }
@@ -208,4 +241,5 @@ export function testPeripheral(advertisement: () => Uint8Array = () => Uint8Arra
 export const framesInPath = "/doorlink/lock/framesin";
 export const framesOutPath = "/doorlink/lock/framesout";
 export const advertisementPath = "/doorlink/advertisement";
+const LEGACY_PACKET_BYTES = 31;
 const CHARACTERISTIC = "org.bluez.GattCharacteristic1";

@@ -4,19 +4,25 @@
  */
 import { benchPairing } from "../../../emulator/bench-pairing.ts";
 import { benchBundle } from "../../../emulator/bench-policy.ts";
+import { decodePolicy, type LockPolicy } from "../../../protocol/access/policy.ts";
 import { bytesToBase64, bytesToHex } from "../../../protocol/base/bytes.ts";
-import { parseDeviceId } from "../../../protocol/base/units.ts";
+import { parseDeviceId, unixSeconds } from "../../../protocol/base/units.ts";
 import { sha256 } from "../../../protocol/crypto.ts";
-import { macReport } from "../../../protocol/sync/authority.ts";
+import { macReport, sealBundle } from "../../../protocol/sync/authority.ts";
 import { encodeAdvertisement } from "../../../protocol/wire/advertisement.ts";
 import { type AuditEntry, auditChainNext, auditChainStart, auditEntry } from "../../../protocol/wire/audit-entry.ts";
+import { auditBatch, sealAuditBatch } from "../../../protocol/wire/sealing.ts";
 import { lockReport } from "../../../protocol/wire/signed-objects.ts";
 
 export type TestFact = Record<string, unknown> & { readonly fact: string };
 
 const device = parseDeviceId("bench-lock") ?? failHere();
 const pairing = benchPairing(4, device);
-const credentialsOf = { full: 30, interrupted: 300, resumed: 300 } as const;
+const credentialsOf = { full: 30, interrupted: 900, resumed: 900 } as const;
+interface Version {
+  readonly version: number;
+  readonly credentials: number;
+}
 type VisitName = keyof typeof credentialsOf;
 
 export function honestRun(): TestFact[] {
@@ -31,10 +37,11 @@ export function honestRun(): TestFact[] {
 
 class HonestRun {
   #version = 0;
+  #held: Version | null = null;
   #next = 1;
   #unread: Uint8Array[] = [];
   /** The chain head after each sequence; the first is the head before any entry. */
-  readonly #heads = [auditChainStart(pairing.record.pairingId)];
+  readonly #heads = [auditChainStart(pairing.keys.chain, pairing.record.pairingId)];
   #logFirst = 1;
   #fetched = 0;
 
@@ -69,8 +76,10 @@ class HonestRun {
 
   #log(facts: Pick<AuditEntry, "kind">, boot: number): void {
     const bytes = auditEntry.encode({ sequence: this.#next++, boot, clock: "set", ...facts });
-    this.#unread.push(bytes);
-    this.#heads.push(auditChainNext(this.#headAt(this.#heads.length - 1), bytes));
+    const { keys, record } = pairing;
+    // Alone in its batch, so that a test can take one away.
+    this.#unread.push(auditBatch.encode(sealAuditBatch(keys.audit, record.pairingId, this.#next - 1, [bytes])));
+    this.#heads.push(auditChainNext(keys.chain, this.#headAt(this.#heads.length - 1), bytes));
   }
 
   #discovered(when: "first" | "after-sync"): TestFact {
@@ -92,8 +101,11 @@ class HonestRun {
     const credentials = credentialsOf[name];
     const bundle = benchBundle(pairing, { device, version, credentials });
     if (isWhole) this.#log({ kind: "policy-committed" }, boot);
-    const entries = isWhole ? this.#unread.splice(0) : [];
+    const batches = isWhole ? this.#unread.splice(0) : [];
+    const base = this.#held;
+    const carried = carriedBytes({ version, credentials }, base);
     if (isWhole) this.#version = version;
+    if (isWhole) this.#held = { version, credentials };
     if (isWhole) this.#fetched = this.#next - 1;
     if (released !== null) this.#logFirst = released + 1;
     const counts = { framesIn: 9, framesOut: 40, late: 0, deepest: 0 };
@@ -106,6 +118,7 @@ class HonestRun {
         name,
         version,
         credentials,
+        base,
         ok: isWhole,
         fault: isWhole ? null : "radio: link-lost",
         fromVersion,
@@ -114,9 +127,9 @@ class HonestRun {
         connectMs: 5,
         syncMs: isWhole ? 5 : null,
         bytes: 4_000,
-        firstPageEnd: name === "resumed" ? 6_144 : Math.min(2_048, bundle.length),
+        streamBytes: name === "resumed" ? carried - 4_096 + 1_000 : carried + 1_000,
         eattChannels: channels > 1 ? 4 : 0,
-        entries: entries.map(bytesToBase64),
+        batches: batches.map(bytesToBase64),
         released,
         report: isWhole ? this.#report(version, sha256(bundle), boot) : null,
         ...counts,
@@ -160,9 +173,24 @@ class HonestRun {
       nonce: new Uint8Array(16),
       logFirst: this.#logFirst,
       headBefore: this.#headAt(this.#logFirst - 1),
+      keysetEpoch: 1,
+      clockSource: "authority",
     });
     return { bytes: bytesToBase64(bytes), mac: bytesToBase64(macReport(pairing.keys.report, bytes)) };
   }
+}
+
+function policyOf({ version, credentials }: Version): LockPolicy {
+  const policy = decodePolicy(benchBundle(pairing, { device, version, credentials }));
+  if (!policy.ok) throw new Error(policy.fault.code);
+  return policy.value;
+}
+
+function carriedBytes(next: Version, base: Version | null): number {
+  const { authority, keys, record } = pairing;
+  const wanted = { policy: policyOf(next), notAfter: unixSeconds(0) };
+  const held = base === null ? undefined : policyOf(base);
+  return sealBundle(authority, keys.bundle, record.pairingId, wanted, held)?.bytes.length ?? 0;
 }
 
 function failHere(): never {

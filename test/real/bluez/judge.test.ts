@@ -43,7 +43,7 @@ function spoil(fits: Partial<TestFact>, change: (fact: TestFact) => TestFact): s
 
 const resumed = { fact: "visit", name: "resumed" };
 const afterCut = { fact: "state", after: "interrupted" };
-const entriesOf = ({ entries }: TestFact): readonly unknown[] => (Array.isArray(entries) ? entries : []);
+const batchesOf = ({ batches }: TestFact): readonly unknown[] => (Array.isArray(batches) ? batches : []);
 
 describe("the judge of the virtual machine", () => {
   it("finds nothing in an honest run, and counts it", async () => {
@@ -57,16 +57,26 @@ describe("the judge of the virtual machine", () => {
   });
 
   const spoiled: readonly (readonly [what: string, lines: string[], objection: string])[] = [
-    ["a lost entry", spoil(resumed, (fact) => ({ ...fact, entries: entriesOf(fact).slice(1) })), "lost or doubled"],
+    ["a lost entry", spoil(resumed, (fact) => ({ ...fact, batches: batchesOf(fact).slice(1) })), "lost or doubled"],
     [
       "a doubled entry",
-      spoil(resumed, (fact) => ({ ...fact, entries: [entriesOf(fact)[0], ...entriesOf(fact)] })),
+      spoil(resumed, (fact) => ({ ...fact, batches: [batchesOf(fact)[0], ...batchesOf(fact)] })),
       "lost or doubled",
     ],
     [
       "a log that was not read to its end",
-      spoil(resumed, (fact) => ({ ...fact, entries: entriesOf(fact).slice(0, -1) })),
+      spoil(resumed, (fact) => ({ ...fact, batches: batchesOf(fact).slice(0, -1) })),
       "the log ends before",
+    ],
+    [
+      "a log that somebody else sealed",
+      spoil(resumed, (fact) => ({ ...fact, batches: ["AAAA", ...batchesOf(fact)] })),
+      "a batch of the log does not open",
+    ],
+    [
+      "a snapshot in a delta's place",
+      spoil(resumed, (fact) => ({ ...fact, base: null })),
+      "expected a delta from version 1",
     ],
     [
       "a forged report",
@@ -86,8 +96,8 @@ describe("the judge of the virtual machine", () => {
     ],
     [
       "a resumed visit that sent everything again",
-      spoil(resumed, (fact) => ({ ...fact, firstPageEnd: 2_048 })),
-      "resumed: expected the page after 4096 bytes, which ends at 6144, came 2048",
+      spoil(resumed, (fact) => ({ ...fact, streamBytes: Number(fact["streamBytes"]) + 4_096 })),
+      "bytes after 4096 and little more, came",
     ],
     [
       "a door that did not open",

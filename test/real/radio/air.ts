@@ -10,7 +10,7 @@ import { DEFAULT_CONNECT_DEADLINES } from "../../../agent/ports/radio.ts";
 import type { AirConnection, ConnectionEnd } from "../../../emulator/radio/air.ts";
 import type { AirProfile } from "../../../emulator/radio/air-profile.ts";
 import { type AirHandle, type FakeBluez, startFakeBluez } from "../../../emulator/radio/fake-bluez.ts";
-import { type PrivateBus, startPrivateBus } from "../../../emulator/radio/private-bus.ts";
+import { type BusLimits, type PrivateBus, startPrivateBus } from "../../../emulator/radio/private-bus.ts";
 import { realClock, type WorldClock } from "../../../emulator/world/clock.ts";
 import { seededRandom } from "../../../emulator/world/random.ts";
 
@@ -23,13 +23,21 @@ export interface Air {
 
 export const clock: Clock = realClock;
 
-/** Starts all three; every test closes what it opened. `airClock` is the clock of the emulated BlueZ alone. */
+export interface AirOptions {
+  readonly seed?: number;
+  /** The clock of the emulated BlueZ alone. */
+  readonly airClock?: WorldClock;
+  /** Of the bus; those of a system bus when absent. */
+  readonly limits?: BusLimits;
+}
+
+/** Starts all three; every test closes what it opened. */
 export async function openAir(
   profile: Partial<AirProfile> = {},
-  { seed = 1, airClock = realClock }: { readonly seed?: number; readonly airClock?: WorldClock } = {},
+  { seed = 1, airClock = realClock, limits }: AirOptions = {},
 ): Promise<Air> {
   const directory = await mkdtemp(join(tmpdir(), "doorlink-air-"));
-  const bus = await startPrivateBus({ directory, clock });
+  const bus = await startPrivateBus({ directory, clock, ...(limits === undefined ? {} : { limits }) });
   if (!bus.ok) throw new Error(`no bus: ${JSON.stringify(bus.fault)}`);
   const bluez = await startFakeBluez({
     busAddress: bus.value.address,

@@ -291,7 +291,7 @@ describe("connect", () => {
   });
 
   it("[R3] services that never come: services-timeout, and the lock is let go", async () => {
-    const world = await open({ servicesMs: 10_000_000 });
+    const world = await open({ servicesNeverShare: 1 });
     const lock = addLock(world);
     await world.radio.scan(untilHeard);
     const connecting = world.radio.connect(lock.address, listener(), deadlines({ servicesMs: 100 }));
@@ -320,12 +320,13 @@ describe("connect", () => {
   });
 
   it.each([
-    { mtu: 23, code: "mtu-too-small" },
-    { mtu: 246, code: "mtu-too-small" },
-    { mtu: 247, code: "nothing thrown" },
-    { mtu: undefined, code: "nothing thrown" },
-  ])("[R10] an MTU of $mtu: $code", async ({ mtu, code }) => {
-    const world = await open({ mtu });
+    { mtu: 23, tellsMtu: true, code: "mtu-too-small" },
+    { mtu: 246, tellsMtu: true, code: "mtu-too-small" },
+    { mtu: 247, tellsMtu: true, code: "nothing thrown" },
+    { mtu: 247, tellsMtu: false, code: "nothing thrown" },
+    { mtu: 23, tellsMtu: false, code: "nothing thrown" },
+  ])("[R10] an MTU of $mtu, told: $tellsMtu: $code", async ({ mtu, tellsMtu, code }) => {
+    const world = await open({ mtu, tellsMtu });
     const lock = addLock(world);
     await world.radio.scan(untilHeard);
     expect(await codeOf(world.radio.connect(lock.address, listener()))).toBe(code);
