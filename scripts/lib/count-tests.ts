@@ -15,7 +15,7 @@ const vitestResults = z.object({
 function countTests(folder: string): string {
   let passed = 0;
   let failed = 0;
-  for (const name of readdirSync(folder)) {
+  for (const name of readdirSync(folder).filter((file) => file.endsWith(".json"))) {
     const results = vitestResults.parse(JSON.parse(readFileSync(join(folder, name), "utf8")));
     passed += results.numPassedTests;
     failed += results.numFailedTests;
