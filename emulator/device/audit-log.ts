@@ -68,6 +68,11 @@ export class AuditLog {
     this.#lost = [...this.#unnamedHoles(lost), ...this.#withSkipped(lost)];
   }
 
+  /** Of the first entry that this pairing's log ever had. */
+  get firstSequence(): number {
+    return this.#chain.firstSequence;
+  }
+
   /** The sequence that the next entry will have. */
   get next(): number {
     const last = this.#pages.at(-1);

@@ -9,8 +9,8 @@ import { isAppGreeting, LockAccess, type ProvenPeer } from "../../protocol/sync/
 import { type LockPairing, LockSync } from "../../protocol/sync/lock-sync.ts";
 import type { LockFirmware, LockOutcome } from "./lock.ts";
 
-/** How a visit ended: in order, or by what the session says. */
-export type VisitEnd = "finished" | SessionEnd;
+/** How a visit ended: in order, because nobody was let in to it, or by what the session says. */
+export type VisitEnd = "finished" | "refused" | SessionEnd;
 
 /** What the other end came for; unknown until its first message. */
 export type VisitPurpose = "sync" | "access" | "pairing" | "unknown";
@@ -84,8 +84,13 @@ export class LockVisit {
     for (const event of this.#session.takeEvents()) {
       if (event.kind === "established") this.#begin(event.remoteStaticPublicKey, event.handshakeHash);
       else if (event.kind === "message") this.#take(event.bytes, now);
-      else this.#end ??= this.#done && event.reason === "no-progress" ? "finished" : event.reason;
+      else this.#end ??= this.#endOf(event.reason);
     }
+  }
+
+  #endOf(reason: SessionEnd): VisitEnd {
+    if (!this.#done || (reason !== "no-progress" && reason !== "finished")) return reason;
+    return this.#machine instanceof LockSync && !this.#machine.isGreeted ? "refused" : "finished";
   }
 
   #begin(staticPublicKey: Uint8Array, handshakeHash: Uint8Array): void {

@@ -181,7 +181,7 @@ function lockFacts(device, seen) {
     ["Clock", clockText(device.clock)],
     ["Battery", battery],
     ["Firmware", firmwareText(device, seen)],
-    ["Log", device.logNext === null ? "none" : counted(device.logNext - 1, "entry", "entries")],
+    ["Log", device.logNext === null ? "none" : counted(device.logNext - device.logBegan, "entry", "entries")],
   ];
 }
 
@@ -200,7 +200,7 @@ function networkedFacts(device, seen) {
     ],
     [
       "Log",
-      `${counted(device.logNext - 1, "entry", "entries")}, ${Math.max(0, device.logNext - device.logFirst)} not receipted`,
+      `${counted(device.logNext - device.logBegan, "entry", "entries")}, ${Math.max(0, device.logNext - device.logFirst)} not receipted`,
     ],
   ];
 }
@@ -535,7 +535,9 @@ function lineText(line) {
     case "denied":
       return `${who}${using} was denied at ${place}${line.reason === undefined ? "" : `: ${reasonText(line.reason)}`}`;
     case "synced":
-      return `${place} was synced by the gateway`;
+      return `${place} was synced${line.note === undefined ? "" : ` ${line.note}`}`;
+    case "paired":
+      return `${place} was paired by its card`;
     case "visit-failed":
       return `A visit to ${place} failed${line.reason === undefined ? "" : `: ${line.reason}`}`;
     case "online":

@@ -452,11 +452,10 @@ function buildLock(device: SiteDevice, truth: WorldDevice, options: HouseOptions
     onVisit: (id, end, purpose) => {
       // A phone that was answered is in the log by what it was answered.
       if (purpose === "access" && end === "finished") return;
-      log.add({
-        device: id,
-        kind: end === "finished" ? "synced" : "visit-failed",
-        ...(end === "finished" ? {} : { reason: end }),
-      });
+      if (end !== "finished") return log.add({ device: id, kind: "visit-failed", reason: end });
+      if (purpose !== "pairing") return log.add({ device: id, kind: "synced" });
+      if (firmware.paired) log.add({ device: id, kind: "paired" });
+      else log.add({ device: id, kind: "visit-failed", reason: "not paired" });
     },
   });
 }

@@ -100,6 +100,8 @@ function lockPart(host: LockHost, { clock }: HouseOptions) {
     /** Null on a lock without a second bolt. */
     deadbolt: firmware.hardware.deadbolt === undefined ? null : deadboltState(firmware.hardware.deadbolt),
     holds: version === 0 ? null : { epoch, version, stale },
+    /** Of this pairing's first entry: numbers go on over factory resets. */
+    logBegan: firmware.log?.firstSequence ?? null,
     logFirst: firmware.log?.first ?? null,
     logNext: firmware.log?.next ?? null,
     bootCount: firmware.bootCount,
@@ -124,6 +126,7 @@ function networkedPart(host: NetworkedHost) {
     bolt: host.firmware.relay,
     /** Null: the policy that it was installed with. */
     holds: holds.version === 0 ? null : { epoch: holds.epoch, version: holds.version, stale: false },
+    logBegan: 1,
     logFirst: journal.through + 1,
     logNext: journal.next,
     bootCount: journal.boot,

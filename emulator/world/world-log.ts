@@ -13,6 +13,7 @@ export interface WorldLine {
     | "granted"
     | "denied"
     | "synced"
+    | "paired"
     | "visit-failed"
     | "online"
     | "offline"

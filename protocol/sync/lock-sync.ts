@@ -204,6 +204,11 @@ export class LockSync {
     else this.#answer({ kind: "released", through: outcome.through });
   }
 
+  /** A courier was accepted; false at the end of a visit says that somebody without a good certificate was left. */
+  get isGreeted(): boolean {
+    return this.#greetedAt !== undefined;
+  }
+
   takeMessages(): readonly Uint8Array[] {
     const messages = this.#messages;
     this.#messages = [];
