@@ -84,6 +84,7 @@ async function registerCommands(program: Program, finish: (exitCode: number) => 
     finish(await runStatus(await contextOf(options)));
   });
   add("sync [lock]", "visit a lock now, or several one after the other: clock, policy, log")
+    .alias("update")
     .option("--all", "every BLE lock that this gateway knows, the urgent first")
     .option("--urgent", "those where somebody is locked out, still let in, or waits with a keycard")
     .action(async (lock: string | undefined, options: SyncOptions) => {

@@ -62,7 +62,7 @@ describe("import direction", () => {
     else expect(faults).toEqual([expect.stringContaining(named)]);
   });
 
-  it("holds in this tree", () => {
+  it("row 127: holds in this tree: the agent knows no emulator, so it cannot treat an emulated device as another than a real one", () => {
     expect(directionFaults(sources)).toEqual([]);
   });
 });

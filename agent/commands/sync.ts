@@ -15,7 +15,8 @@ import { visitReasons } from "../sync/schedule.ts";
 import type { AgentFault } from "./agent-client.ts";
 import { type CommandContext, complain, describeVisitFault, writeJson } from "./command.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { alignRows, progressText } from "./output.ts";
+import { alignRows, progressText, timeText } from "./output.ts";
+import { syncWayOut } from "./sync-way-out.ts";
 
 export type SyncChoice = { readonly device: string } | "all" | "urgent";
 
@@ -36,7 +37,9 @@ async function syncOne(device: string, context: CommandContext, patience: Patien
   const answer = await visit(device, device, context, patience);
   if (!answer.ok) {
     if (context.json && answer.fault.code === "refused") writeJson(context, faultOf(device, answer.fault));
-    return complain(context, answer.fault);
+    const code = complain(context, answer.fault);
+    if (answer.fault.code === "refused") sayWayOut(context, faultOf(device, answer.fault), "");
+    return code;
   }
   if (context.json) writeJson(context, answer.value);
   else context.write(syncText(answer.value));
@@ -62,6 +65,7 @@ async function syncRound(which: "all" | "urgent", context: CommandContext, patie
     }
   }
   writeRound(context, which, results, locks);
+  for (const { answer } of results) if ("fault" in answer) sayWayOut(context, answer, `${answer.device}: `);
   const isFine = results.length === locks.length && results.every(({ answer }) => isInSync(answer));
   return isFine ? exitCodes.fine : exitCodes.finding;
 }
@@ -69,6 +73,11 @@ async function syncRound(which: "all" | "urgent", context: CommandContext, patie
 interface VisitFault {
   readonly device: string;
   readonly fault: { readonly code: string; readonly reason?: string };
+}
+
+function sayWayOut(context: CommandContext, { device, fault }: VisitFault, place: string): void {
+  const way = syncWayOut(fault.code, fault.reason, device);
+  if (way !== undefined) context.warn(`doorlink: ${place}${way}\n`);
 }
 
 interface RoundResult {
@@ -169,6 +178,7 @@ export function syncText(answer: SyncAnswerView): string {
     ["battery", battery === null ? "unknown" : `${battery.percent} % (${battery.millivolts} mV)`],
     ["firmware", answer.firmware ?? "unknown"],
     ["visit", `${(answer.durationMs / 1000).toFixed(1)} s, ${answer.bytes} bytes on the air`],
+    ["report", `${answer.outcome === "in-sync" ? "\u2713 " : ""}the lock's own, ${timeText(answer.reportedAt)} UTC`],
   ]);
 }
 

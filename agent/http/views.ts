@@ -179,6 +179,8 @@ export const syncAnswerView = z.strictObject({
   firmware: z.string().nullable(),
   durationMs: z.number(),
   bytes: z.number(),
+  /** When the lock's own report of what it now holds came, by this gateway's clock. */
+  reportedAt: z.number(),
 });
 export type SyncAnswerView = z.output<typeof syncAnswerView>;
 

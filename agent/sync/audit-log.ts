@@ -9,6 +9,7 @@ import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
 import type { EventAppend, StoredDocument } from "../ports/store.ts";
 import type { SealedRun } from "../ports/visit.ts";
 import { FIRST_SEQUENCE } from "../store/coverage.ts";
+import { readDocumentBody } from "../store/document-body.ts";
 import { eventToStored } from "../store/event-body.ts";
 
 /** How far one pairing's log has been read. */
@@ -50,9 +51,9 @@ export function sealedRunToAppend(
 /** The head of this pairing as it was stored; a new pairing begins its own log. */
 export function documentToAuditHead(document: StoredDocument | undefined, pairingId: Uint8Array): AuditHead {
   if (document === undefined) return emptyAuditHead(pairingId);
-  const stored = auditHeadSchema.safeParse(JSON.parse(document.body));
-  if (!stored.success || stored.data.pairingId !== bytesToHex(pairingId)) return emptyAuditHead(pairingId);
-  return { pairingId, next: stored.data.next };
+  const stored = readDocumentBody(auditHeadSchema, document);
+  if (stored === undefined || stored.pairingId !== bytesToHex(pairingId)) return emptyAuditHead(pairingId);
+  return { pairingId, next: stored.next };
 }
 
 function auditHeadToDocument(device: DeviceId, { pairingId, next }: AuditHead): StoredDocument {

@@ -5,6 +5,7 @@ import type { DeviceId, UnixSeconds } from "../../protocol/base/units.ts";
 import { uint32, unixTime } from "../../protocol/wire/messages/fields.ts";
 import type { StoredDocument } from "../ports/store.ts";
 import type { PolicyVersion, VisitOutcome } from "../ports/visit.ts";
+import { readDocumentBody } from "../store/document-body.ts";
 import { isNewer } from "./exposure.ts";
 import { pauseAfterMs } from "./schedule.ts";
 
@@ -138,6 +139,5 @@ export function visitRecordToDocument(device: DeviceId, record: VisitRecord): St
 
 /** A record that cannot be read says nothing; a visit will make a new one. */
 export function documentToVisitRecord(document: StoredDocument): VisitRecord {
-  const read = visitRecordSchema.safeParse(JSON.parse(document.body));
-  return read.success ? read.data : noVisit;
+  return readDocumentBody(visitRecordSchema, document) ?? noVisit;
 }

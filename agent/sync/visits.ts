@@ -65,6 +65,8 @@ export interface SyncDone {
   readonly firmware: string | null;
   readonly durationMs: number;
   readonly bytes: number;
+  /** When the lock's own report came. */
+  readonly reportedAt: UnixSeconds;
 }
 
 export interface SyncFault {
@@ -345,6 +347,7 @@ export class Visits {
       firmware,
       durationMs,
       bytes,
+      reportedAt: this.#now(),
     };
   }
 

@@ -213,12 +213,16 @@ export class Upstream {
 
   /** Everything retained, some at a time, and then the events. */
   async #greet(connection: UpstreamConnection): Promise<void> {
+    const { clock: timers } = this.#options;
+    const limit = { timers, limitMs: PUBACK_MS, expired: () => new UpstreamError("timeout", "no PUBACK") };
     const topics = [...this.#retainedByTopic.keys()];
     for (let at = 0; at < topics.length; at += GREETING_AT_ONCE) {
       const some = topics.slice(at, at + GREETING_AT_ONCE);
-      await Promise.all(
-        some.map((topic) => connection.publish(topic, this.#retainedByTopic.get(topic) ?? "", { retain: true })),
+      const said = some.map((topic) =>
+        connection.publish(topic, this.#retainedByTopic.get(topic) ?? "", { retain: true }),
       );
+      // Without it the events would wait behind a broker that answers pings and nothing else.
+      await withDeadline(Promise.all(said), limit);
     }
     const { site } = this.#options;
     await this.#outbox.start((device, payload) => {

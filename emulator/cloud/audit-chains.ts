@@ -45,7 +45,7 @@ const chainSchema = z.object({
 });
 export type ChainState = z.output<typeof chainSchema>;
 
-export type ReportVerdict = "verified" | "not-paired" | "wrong-pairing" | "not-verified";
+export type ReportVerdict = "verified" | "not-paired" | "wrong-pairing" | "not-verified" | "beyond-numbers";
 
 export class AuditChains {
   readonly #authority: Authority;
@@ -80,6 +80,7 @@ export class AuditChains {
     const report = verifyReport(keys.report, bytes, mac);
     if (!report.ok) return "not-verified";
     if (!equalBytes(report.value.pairingId, state.pairingId)) return "wrong-pairing";
+    if (report.value.logNext > this.#authority.sequenceMax(device)) return "beyond-numbers";
     this.#authority.pairingHeld(device);
     // A retained report comes again at every connection, and an older one may come late: neither takes anything back.
     if (state.report === null || !isOlder(report.value, state.report)) {

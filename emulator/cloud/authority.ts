@@ -122,7 +122,9 @@ export interface RotateAnswer {
 
 export type ImportFault =
   | DocumentFault
-  | { readonly code: "another-site"; readonly expected: string; readonly came: string };
+  | { readonly code: "another-site"; readonly expected: string; readonly came: string }
+  /** A lock or networked device that holds a policy could have none of this site: nothing of it would arrive there, no revocation either. */
+  | { readonly code: "no-policy-for-device"; readonly device: string; readonly fault: CompileFault };
 export type NoSite = { readonly code: "no-site" };
 export type NoSuch = { readonly code: "no-such-device" | "no-such-person" | "no-such-panel"; readonly came: string };
 export type PairFault =
@@ -232,6 +234,8 @@ export class Authority {
     if (this.#imported !== undefined && this.#imported.id !== site.id) {
       return failed({ code: "another-site", expected: this.#imported.id, came: site.id });
     }
+    const fault = this.#compileFault(site);
+    if (fault !== undefined) return failed(fault);
     const former = this.#imported;
     const departed = former === undefined ? this.#state.departed : this.#departedAfter(former, site);
     this.#imported = site;
@@ -240,6 +244,20 @@ export class Authority {
     this.#change({ site: { text, start }, keyset, panels: this.#panelsFor(site), departed });
     for (const device of this.#policyDevices()) this.#writePolicy(device, "when-changed", former);
     return ok({ site: site.id, doors: site.doors.length, people: site.people.length, devices: site.devices.length });
+  }
+
+  /** Why some device that holds a policy could have none of this site. */
+  #compileFault(imported: Site): Extract<ImportFault, { code: "no-policy-for-device" }> | undefined {
+    const site = withChanges(imported, this.#state);
+    for (const { id } of site.devices) {
+      const key = this.codeHashKey(id);
+      if (key === undefined) continue;
+      const options = this.#compileOptions(id, 1, key, this.now());
+      const cardKeyOf = (credential: string) => this.#cardKeyOf(credential, site);
+      const compiled = compileLockPolicy(site, id, { ...options, cardKeyOf });
+      if (!compiled.ok) return { code: "no-policy-for-device", device: id, fault: compiled.fault };
+    }
+    return undefined;
   }
 
   /** The root that locks pin. */
@@ -323,6 +341,14 @@ export class Authority {
   #firstSequenceFor(device: string): number {
     const last = this.#lastSequence(device);
     return last === 0 ? 1 : (Math.floor((last + unheardMax) / sequencesApart) + 1) * sequencesApart + 1;
+  }
+
+  /**
+   * Beyond it a paired lock's numbers are no log: a lock that was tampered with would use up the numbers of every lock after it, and
+   * have gateways told that all of them are recorded.
+   */
+  sequenceMax(device: string): number {
+    return (this.#state.pairings[device]?.firstSequence ?? 1) + sequencesOfLock;
   }
 
   #bleLockNamed(id: string): Result<SiteDevice, PairFault> {
@@ -551,8 +577,8 @@ export class Authority {
     });
   }
 
-  #cardKeyOf(credential: string): Uint8Array | undefined {
-    const card = this.#imported?.credentials.find(({ id, kind }) => id === credential && kind === "keycard");
+  #cardKeyOf(credential: string, site = this.#imported): Uint8Array | undefined {
+    const card = site?.credentials.find(({ id, kind }) => id === credential && kind === "keycard");
     return card?.token === undefined ? undefined : makeCardKey(this.keys.cardSecret, card.token, cardGeneration);
   }
 
@@ -865,6 +891,8 @@ const pairingOpenSeconds = 3_600;
 const formerPairingsKept = 16;
 /** Pairings begin at round numbers, so that somebody who reads a log sees where one began. */
 const sequencesApart = 65_536;
+/** 67 million: no lock writes so many in its life, and 60 of those that claim it may hang at one door. */
+const sequencesOfLock = 2 ** 26;
 /** No lock writes more than this that its authority never heard of: its ring holds 1,024 entries. */
 const unheardMax = 32_768;
 /** How long a lock may take a keyset after it was made; one that is held stays in use. */

@@ -136,11 +136,14 @@ export class Carried {
 
   /** What a lock sealed as the events it is of, run by run; what a networked device says as it came. SPEC E3. */
   #opened(device: DeviceId, events: readonly DeviceEvent[]): readonly Result<readonly DeviceEvent[], LogFault>[] {
-    const pairings = this.#parts.authority.pairingsOf(device);
+    const { authority } = this.#parts;
+    const pairings = authority.pairingsOf(device);
     return events.map((event) => {
       const isSealed = event.kind === "sealed-log";
       if (isSealed !== pairings.length > 0) return failed({ code: "log-not-sealed", sequence: event.sequence });
-      return isSealed ? openLockLog(pairings, event) : ok([event]);
+      if (!isSealed) return ok([event]);
+      const isBeyond = event.sequence > authority.sequenceMax(device);
+      return isBeyond ? failed({ code: "batch-not-as-said", sequence: event.sequence }) : openLockLog(pairings, event);
     });
   }
 

@@ -150,7 +150,10 @@ export class LockHost {
         visit.receive(bytes, clock.monotonicMs());
         this.#pump();
       },
-      ended: () => this.#endVisit(visit.ended ?? "no-progress"),
+      ended: () => {
+        // A radio tells late that a link which the lock closed is down; the next visit may have begun by then.
+        if (this.#visit === current) this.#endVisit(visit.ended ?? "no-progress");
+      },
     };
   }
 

@@ -48,7 +48,9 @@ export class UsedMarks {
   keep(marks: Decision["marks"]): void {
     for (const mark of marks) {
       if (mark.kind === "daily-code-used") {
-        this.#keepSlots({ ...this.#slots, names: new Set([...this.#slots.names, mark.name]) });
+        const names = new Set([...this.#slots.names, mark.name]);
+        // SPEC L13: without the authority's time no day is over; who has no room for another mark takes none of them any more.
+        this.#keepSlots(names.size > USED_SLOTS_LIMIT ? { names: new Set(), all: true } : { ...this.#slots, names });
       } else {
         const spentByCredential = new Map([...this.#uses.spentByCredential, [mark.credentialId, mark.spent]]);
         this.#keepUses({ ...this.#uses, spentByCredential });
@@ -73,11 +75,19 @@ export class UsedMarks {
 
   /** The policy that a lock holds, and not an older one in its place: what it limits counts as spent when nobody knows how much is. */
   policyHeld({ credentials }: LockPolicy): void {
-    if (!this.#uses.all) return;
+    if (!this.#uses.all) return this.#forgetUsesOutside(credentials);
     const limited = credentials.flatMap(({ id, usesAllowed }) =>
       usesAllowed === undefined ? [] : [[id, usesAllowed] as const],
     );
     this.#keepUses({ spentByCredential: new Map(limited), all: false });
+  }
+
+  /** Marks of credentials that are gone are kept for when they come back, as long as there is room for those of all that are here. */
+  #forgetUsesOutside(credentials: LockPolicy["credentials"]): void {
+    const { spentByCredential } = this.#uses;
+    if (spentByCredential.size + credentials.length <= USES_KEPT_LIMIT) return;
+    const here = new Set(credentials.map(({ id }) => id));
+    this.#keepUses({ spentByCredential: new Map([...spentByCredential].filter(([id]) => here.has(id))), all: false });
   }
 
   #keepSlots(slots: UsedSlots): void {
@@ -90,6 +100,11 @@ export class UsedMarks {
     this.#store.writeUsesSpent(uses);
   }
 }
+
+/** A month of a busy door without the authority's time. */
+export const USED_SLOTS_LIMIT = 2_000;
+/** With the longest ids these fill one region. */
+export const USES_KEPT_LIMIT = 6_000;
 
 class EverySlot extends Set<string> {
   override has(): boolean {

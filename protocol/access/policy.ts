@@ -154,7 +154,8 @@ export const policyLimits = {
   /** Eight years of a zone that changes twice a year are 16; Morocco's four changes a year are 32. */
   transitions: 64,
   idBytes: 32,
-  bytes: 1_048_576,
+  /** Encoded, as large as a bank of a lock's flash; the authority keeps no larger one either. */
+  bytes: 262_144,
 } as const;
 
 /** How far a policy's zone table reaches beyond its making. */

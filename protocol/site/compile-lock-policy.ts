@@ -8,6 +8,7 @@
 import { type CredentialState, credentialKinds } from "../access/credential-kind.ts";
 import { type Medium, presentationLookup } from "../access/lookup.ts";
 import {
+  encodePolicy,
   type Grant,
   type LockPolicy,
   type PolicyCredential,
@@ -82,7 +83,8 @@ export function compileLockPolicy(
     rights: plan.rights,
     credentials,
   };
-  const fault = limitFault(policy) ?? ambiguityFault(credentials);
+  const fault =
+    limitFault(policy) ?? ambiguityFault(credentials) ?? (options.holdAll === true ? undefined : sizeFault(policy));
   return fault === undefined ? ok(policy) : failed(fault);
 }
 
@@ -296,6 +298,12 @@ function limitFault(policy: LockPolicy): CompileFault | undefined {
     }
   }
   return undefined;
+}
+
+/** Within every count it may still be larger than a lock's flash takes: with long ids, for one. */
+function sizeFault(policy: LockPolicy): CompileFault | undefined {
+  const count = encodePolicy(policy).length;
+  return count > policyLimits.bytes ? { code: "too-many", what: "bytes", count, max: policyLimits.bytes } : undefined;
 }
 
 /** Lookups of all media are drawn from one space, so one map tells them apart: by their first word, which hardly two have in common. */

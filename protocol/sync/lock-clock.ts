@@ -25,6 +25,8 @@ export interface LockClock {
   /** What it showed at a moment of the lock's counter; absent when unset. */
   readonly reading?: { readonly unixMs: UnixMs; readonly at: MonotonicMs };
   readonly marks: ClockMarks;
+  /** When a delegate last wrote it in this boot; absent when none did since the authority spoke. */
+  readonly delegatedAt?: MonotonicMs;
   /** The highest time that the authority signed for this lock and it took; 0 before the first. Only rises. */
   readonly floor: UnixSeconds;
   /** Powered seconds without a set clock, until `unsetSince`; 0 while it is set. */
@@ -60,6 +62,8 @@ export type TimeRefusal =
   | { readonly code: "round-trip-too-long"; readonly roundTripMs: number; readonly max: number }
   | { readonly code: "delegation-expired"; readonly notAfter: UnixSeconds }
   | { readonly code: "beyond-delegation"; readonly from: UnixSeconds; readonly notAfter: UnixSeconds }
+  /** Each write is a log entry, and the log has an end: a delegate writes once in an hour of the lock's own counter. */
+  | { readonly code: "too-soon"; readonly waitMs: number }
   /** A delegate moves time forward only. */
   | { readonly code: "backwards"; readonly byMs: number };
 
@@ -76,6 +80,8 @@ export interface TimeTaken {
 export const DRIFT_TOLERANCE_MS = 2_000;
 /** Longer round trips make the midpoint worthless. */
 export const ROUND_TRIP_LIMIT_MS = 2_000;
+/** At most 168 entries of a delegation: a stolen gateway must not fill a lock's log with them. */
+export const DELEGATE_WRITES_EVERY_MS = 3_600_000;
 /** How much time a loss of power may cost the mark: a flash write each hour is nothing, an hour of doubt is little. */
 export const PERSIST_EVERY_SECONDS = 3_600;
 
@@ -147,7 +153,10 @@ export function takeTime(clock: LockClock, offer: TimeOffer, now: MonotonicMs): 
   const floor = source === "authority" ? unixSeconds(Math.max(clock.floor, newUnixMs / 1_000)) : clock.floor;
   if (isRight) {
     const marks = source === "authority" ? { authority: clock.marks.authority } : clock.marks;
-    return ok({ clock: { ...clock, source: heldSource, marks, floor }, ...old, newUnixMs, written: false });
+    const { delegatedAt, ...rest } = clock;
+    const delegated = source === "authority" || delegatedAt === undefined ? {} : { delegatedAt };
+    const kept = { ...rest, ...delegated, source: heldSource, marks, floor };
+    return ok({ clock: kept, ...old, newUnixMs, written: false });
   }
   const set = {
     quality: "set",
@@ -159,7 +168,8 @@ export function takeTime(clock: LockClock, offer: TimeOffer, now: MonotonicMs): 
   const before = marksAt(clock, now);
   // SPEC J5: the authority's answer undoes what a delegate did; before a delegate's, what the authority's reading had reached is kept.
   const marks = source === "authority" ? { authority: clock.marks.authority } : before;
-  const next: LockClock = { ...set, quality: "set", marks, floor };
+  const delegated = source === "site" ? { delegatedAt: now } : {};
+  const next: LockClock = { ...set, ...delegated, quality: "set", marks, floor };
   return ok({ clock: { ...next, marks: marksAt(next, now) }, ...old, newUnixMs, written: true });
 }
 
@@ -189,7 +199,11 @@ function delegateRefusal(
   if (judgedAt(clock, now) > notAfter) return { code: "delegation-expired", notAfter };
   if (newUnixMs < from * 1_000 || newUnixMs > notAfter * 1_000) return { code: "beyond-delegation", from, notAfter };
   const leastMs = readClock(clock, now) ?? highestMark(clock.marks) * 1_000;
-  return newUnixMs < leastMs && !isRight ? { code: "backwards", byMs: leastMs - newUnixMs } : undefined;
+  if (isRight) return undefined;
+  if (newUnixMs < leastMs) return { code: "backwards", byMs: leastMs - newUnixMs };
+  const { delegatedAt } = clock;
+  const waitMs = delegatedAt === undefined ? 0 : delegatedAt + DELEGATE_WRITES_EVERY_MS - now;
+  return waitMs > 0 ? { code: "too-soon", waitMs } : undefined;
 }
 
 /** The marks as the reading has moved them: what it shows has passed, on the word of its source. */

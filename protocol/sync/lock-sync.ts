@@ -111,7 +111,7 @@ export class LockSync {
   readonly #courierStaticPublicKey: Uint8Array;
   readonly #nonce: Uint8Array;
   #greetedAt: MonotonicMs | undefined;
-  #strangerRefusals = 0;
+  #strangerTries = 0;
   #isNonceUsed = false;
   #transfer: { manifest: PolicyManifest; pages: Uint8Array[]; received: number } | undefined;
   #offeredKeyset: HeldKeyset | undefined;
@@ -233,7 +233,11 @@ export class LockSync {
     const accepted = judgeKeyset(root, held, blob, judged(facts));
     if (!accepted.ok) return this.#refuse("keyset", accepted.fault.code);
     const { keyset, bytes, isNew } = accepted.value;
-    if (!isNew) return this.#answer({ kind: "keyset-held", epoch: keyset.epoch });
+    if (!isNew) {
+      this.#answer({ kind: "keyset-held", epoch: keyset.epoch });
+      // SPEC Y2: whoever has ever carried it has the lock's own keyset, and may be nobody's courier any more.
+      return this.#countStranger();
+    }
     this.#offeredKeyset = { keyset, bytes };
     this.#wait("keep-keyset", { kind: "keep-keyset", keyset: { keyset, bytes } });
   }
@@ -347,10 +351,14 @@ export class LockSync {
 
   #refuse(request: Request, refusal: Refusal): void {
     this.#answer({ kind: "refused", request, refusal });
+    this.#countStranger();
+  }
+
+  /** SPEC Y2: somebody without a certificate must not hold the lock's only link with one greeting or keyset after the other. */
+  #countStranger(): void {
     if (this.#greetedAt !== undefined) return;
-    this.#strangerRefusals += 1;
-    // SPEC Y2: somebody without a certificate must not hold the lock's only link with one greeting after the other.
-    if (this.#strangerRefusals < STRANGER_REFUSALS_LIMIT) return;
+    this.#strangerTries += 1;
+    if (this.#strangerTries < STRANGER_TRIES_LIMIT) return;
     this.#ended = true;
     this.#actions.push({ kind: "end" });
   }
@@ -392,5 +400,5 @@ function hello(facts: LockFacts, { pairingId, keyset }: LockPairing, nonce: Uint
   };
 }
 
-/** A courier of a new epoch needs one refusal; a few more cost nothing. */
-const STRANGER_REFUSALS_LIMIT = 4;
+/** Refusals and keysets that the lock has already. A courier of a new epoch needs one refusal; a few more cost nothing. */
+const STRANGER_TRIES_LIMIT = 4;

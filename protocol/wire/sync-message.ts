@@ -109,6 +109,7 @@ export const refusalNumbers = {
   "delegation-expired": 20,
   "beyond-delegation": 21,
   backwards: 22,
+  "too-soon": 23,
 } as const;
 export type Refusal = keyof typeof refusalNumbers;
 

@@ -69,6 +69,7 @@ describe("door syncs", () => {
       firmware: "2.0.8",
       durationMs: 900,
       bytes: 4_096,
+      reportedAt: Math.floor(world.clock.nowMs() / 1000),
     });
     expect(world.visits).toHaveLength(1);
     expect(world.visits[0]).toMatchObject({ address: "C0:FF:EE:00:00:01", logFrom: 1 });
@@ -240,7 +241,7 @@ describe("door syncs", () => {
     expect(world.visits.map(({ logFrom }) => logFrom)).toEqual([1, 3]);
   });
 
-  it("[G2] a failed visit is tried again, later each time, and its fault is known", async () => {
+  it("[G2] row 129: a failed visit is tried again, later each time, and its fault is known", async () => {
     const world = await startGateway({
       runVisit: async () => {
         const { reported: _reported, ...facts } = visitOutcome({});
@@ -333,7 +334,7 @@ describe("what goes upstream", () => {
     expect(Number(world.upstream.latest(`${lockId}/health`)?.["lastSyncAt"])).toBeLessThanOrEqual(at);
   });
 
-  it("[G5] a passive panel is a twin: born through the gateway, never online, firmware not applicable", async () => {
+  it("[G5] row 128: a passive panel is a twin: born through the gateway, never online, firmware not applicable", async () => {
     const world = await startGateway();
     await tellSite(world);
     expect(world.upstream.latest("lobby-link/birth")).toMatchObject({ model: "DOOR Link", via: gatewayId });

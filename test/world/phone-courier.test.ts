@@ -42,7 +42,7 @@ describe("a phone and a gateway as couriers of one lock", () => {
     expectWholeRecord(world, lobby);
   });
 
-  it("[Y6] what a phone began a gateway's courier finishes, behind the last whole page", async () => {
+  it("[Y6] row 129: what a phone began a gateway's courier finishes, behind the last whole page", async () => {
     const world = await carriers({ crowd: 4_000 });
     const { lobby, phone } = world;
     const length = snapshotBytes(world);

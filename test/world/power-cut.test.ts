@@ -98,7 +98,7 @@ describe("power cut at every flash write of a whole visit", () => {
     ["a snapshot in pages", 200, false, 19],
     ["a new keyset and what its keys signed", 200, true, 23],
   ])(
-    "[L3] with %s: old or new, no entry lost, nothing freed that was not released, and a visit ends it",
+    "[L3] row 129: with %s: old or new, no entry lost, nothing freed that was not released, and a visit ends it",
     (_what, cards, rotates, cutsMin) => {
       const versions = new Set<number>();
       const regions = new Set<string>();

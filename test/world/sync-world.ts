@@ -116,6 +116,7 @@ class SyncWorld {
   #visits = 0;
   #attempts = 0;
   #cards = 0;
+  #firstCuts = 5;
 
   private constructor(options: Required<WorldOptions>, cloud: VirtualCloud, clock: SteppedClock) {
     const { seed } = options;
@@ -238,6 +239,7 @@ class SyncWorld {
       },
     });
     this.#agents.push(box);
+    this.#armFirstVisit(box);
     await this.#startAgent(box);
   }
 
@@ -396,6 +398,15 @@ class SyncWorld {
     const fault = drawLinkFault(this.#random, this.#plan.crowd * 24 + 2_300);
     agent.adapter.armed = fault;
     this.#tell(`${agent.id} shall meet ${JSON.stringify(fault)}`);
+  }
+
+  /** Only a whole policy has several pages, and most are brought in the first visits: where there is one, these are cut in the middle of it. */
+  #armFirstVisit({ id, adapter }: AgentBox): void {
+    if (this.#plan.crowd < CROWD_OF_PAGES || this.#isCalm || this.#firstCuts === 0) return;
+    this.#firstCuts -= 1;
+    const atByte = SHORT_VISIT_BYTES + this.#random.integer(this.#plan.crowd * 7);
+    adapter.armed = { kind: "cut", atByte };
+    this.#tell(`${id} shall meet ${JSON.stringify(adapter.armed)} in a first visit`);
   }
 
   #armFlash(lock: LockBox): void {
@@ -611,6 +622,7 @@ class SyncWorld {
     if (!outcome.ok && (outcome.fault.code === "radio" || outcome.fault.code === "timeout")) this.#cuts += 1;
     this.#tell(`${agent.id} at ${device}: ${ended}, ${outcome.bytes} bytes, ${outcome.logEntries} entries`);
     this.#weighTransfer(device);
+    this.#armFirstVisit(agent);
   }
 
   /** A cut may cost what was on its way in this session, and the page that was not whole; no more may be sent again. */
@@ -765,8 +777,8 @@ class SyncWorld {
   #drawCrowd(): number {
     const drawn = this.#random.integer(20);
     if (drawn < 13) return 40 + this.#random.integer(60);
-    if (drawn < 18) return 200;
-    return drawn < 19 ? 500 : 1_000;
+    if (drawn < 16) return 200;
+    return drawn < 19 ? CROWD_OF_PAGES : 2_000;
   }
 
   #drawPauseMs(): number {
@@ -804,6 +816,10 @@ const deeds = [
   ["phone-sync", 8],
 ] as const;
 
+/** From here on a whole policy takes four pages or more: seven bytes for each of the crowd. */
+const CROWD_OF_PAGES = 1_000;
+/** What a visit without a policy crosses at most. */
+const SHORT_VISIT_BYTES = 1_500;
 const DEFAULT_STEPS = 22;
 /** Half an hour: the longest back-off of a lock is ten minutes, and two couriers may be in each other's way. */
 const REST_LIMIT_MS = 30 * 60_000;

@@ -165,7 +165,6 @@ export class VirtualLink {
     this.#writes += 1;
     this.#noteStream(frame);
     if (!this.#isSwallowed(frame)) this.#toLock.push(frame, this.#now());
-    this.#count(frame.length);
     this.#schedule();
   }
 
@@ -198,7 +197,6 @@ export class VirtualLink {
       notify: (frame) => {
         if (!this.#isOpen) return false;
         this.#toCourier.push(frame, this.#now());
-        this.#count(frame.length);
         this.#schedule();
         return this.#isOpen;
       },
@@ -239,12 +237,14 @@ export class VirtualLink {
       if (!this.#isOpen) return;
       this.#air.onFrame("to-lock", frame);
       this.#lock.frame(frame);
+      this.#count(frame.length);
     }
     for (const frame of this.#toCourier.take(this.#now())) {
       if (!this.#isOpen) return;
       this.#air.onFrame("to-courier", frame);
       this.#noteAcknowledgement(frame);
       if (this.#isHeard) this.#central.frame(frame);
+      this.#count(frame.length);
     }
     this.#schedule();
   }

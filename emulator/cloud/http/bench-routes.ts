@@ -22,8 +22,8 @@ export function addBenchRoutes(server: FastifyInstance, parts: CloudParts): void
       publishDesired();
       return imported.value;
     }
-    if (imported.fault.code === "another-site") return reply.code(409).send(imported.fault);
-    return reply.code(422).send({ mistakes: imported.fault.mistakes });
+    if ("mistakes" in imported.fault) return reply.code(422).send({ mistakes: imported.fault.mistakes });
+    return reply.code(409).send(imported.fault);
   });
 
   server.post("/bench/pair", async (request, reply) => {

@@ -5,6 +5,7 @@ import type { CommandContext } from "../../../agent/commands/command.ts";
 import { progressText } from "../../../agent/commands/output.ts";
 import { runStatus } from "../../../agent/commands/status.ts";
 import { runSync, type SyncChoice } from "../../../agent/commands/sync.ts";
+import { syncWayOut } from "../../../agent/commands/sync-way-out.ts";
 import { type HttpServer, openHttpServer } from "../../../agent/http/server.ts";
 import { createProgram } from "../../../agent/main.ts";
 import type { RunVisit, VisitOutcome } from "../../../agent/ports/visit.ts";
@@ -130,9 +131,10 @@ describe("doorlink sync", () => {
 
   it("a lock that cannot be visited does not end the round, and is a finding", async () => {
     await startHouse(async (options) => (options.lock.device === "lock-a" ? missing() : arrives(options)));
-    const { exitCode, out } = await run("all");
+    const { exitCode, out, warned } = await run("all");
     expect(exitCode).toBe(1);
     expect(visited()).toHaveLength(4);
+    expect(warned).toMatch(/^doorlink: lock-a: go near it, .*\(doorlink sync lock-a\)/);
     expect(out).toMatch(/^lock-a +1A +not-found +- +- +-$/m);
     expect(out).toMatch(/^3 of 4 in sync$/m);
     const { out: text } = await run("urgent", { json: true });
@@ -194,6 +196,39 @@ describe("doorlink sync", () => {
     expect(progress.slice(0, 2)).toEqual(["[1/2] lock-c: visit", "[1/2] lock-c: policy 2048 of 9120 bytes"]);
     expect(progress.at(-1)).toBe("[2/2] lock-a: visit");
     expect(new Set(progress).size).toBe(progress.length);
+  });
+
+  it("row 62: one lock is guided through its steps, and done is a check mark with the lock's own report and its time", async () => {
+    await startHouse();
+    const { exitCode, out } = await run({ device: "lock-c" });
+    expect(exitCode).toBe(0);
+    expect(out).toMatch(/^lock +lock-c: in-sync$/m);
+    expect(out).toMatch(/^report +\u2713 the lock's own, 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC$/m);
+    const sync = (await createProgram(() => undefined)).commands.find((command) => command.name() === "sync");
+    expect(sync?.aliases()).toEqual(["update"]);
+  });
+
+  it.each([
+    [
+      "not-found",
+      undefined,
+      /^go near it, wake it .*doorlink sync lock-a.* fresh batteries .* supply.* jumpstarted do that last$/,
+    ],
+    ["radio", "link-lost", /from nearer \(doorlink sync lock-a\)/],
+    ["radio", "no-bluetooth", /systemctl start bluetooth/],
+    ["radio", "adapter-off", /bluetoothctl power on/],
+    ["handshake", "no-progress", /doorlink device add lock-a --ble/],
+    ["not-paired", undefined, /doorlink device add lock-a --ble/],
+    ["refused", "rollback", /doorlink status/],
+  ])("row 71: a lock that does not respond: %s %s has a way out", (code, reason, way) => {
+    expect(syncWayOut(code, reason, "lock-a")).toMatch(way);
+  });
+
+  it("row 71: the way out is said in a line of its own, beside the fault", async () => {
+    await startHouse(async () => missing());
+    const { exitCode, out, warned } = await run({ device: "lock-a" });
+    expect([exitCode, out]).toEqual([1, ""]);
+    expect(warned).toMatch(/^doorlink: not-found\ndoorlink: go near it, .*\n$/);
   });
 
   it("words for a visit's steps", () => {

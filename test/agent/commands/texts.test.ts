@@ -65,10 +65,11 @@ describe("commands for people", () => {
           "log       0 entries fetched\n" +
           "battery   71 % (5800 mV)\n" +
           "firmware  2.0.8\n" +
-          "visit     0.9 s, 4096 bytes on the air\n",
+          "visit     0.9 s, 4096 bytes on the air\n" +
+          "report    the lock's own, 2026-11-20 08:00:00 UTC\n",
       );
       expect(await runSync({ device: "nobody" }, context, patience())).toBe(2);
-      expect(written()).toBe("doorlink: unknown-device\n");
+      expect(written()).toBe("doorlink: unknown-device\ndoorlink: doorlink status lists the locks of this gateway\n");
     }));
 
   it("rows 84-89: firmware is shown with its verdict, and what is not at its floor is a finding", () =>

@@ -54,6 +54,13 @@ function stored(given: SealedRun, head = emptyAuditHead(pairingId)) {
 }
 
 describe("a lock's log on the gateway's disk", () => {
+  it("a place that the disk has spoilt is none: the log is read from its beginning, and the gateway goes on", () => {
+    for (const body of ["", "{", "null", '{"pairingId":1}']) {
+      const document = { kind: "audit-head", device: lock, body } as const;
+      expect(documentToAuditHead(document, pairingId)).toEqual(emptyAuditHead(pairingId));
+    }
+  });
+
   it("[E3] is one event for each batch, named by its last sequence and the lock's boot, with the batch as the lock sealed it", () => {
     const given = run(1, 7);
     const { append, event } = stored(given);

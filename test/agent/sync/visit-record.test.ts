@@ -51,6 +51,14 @@ function after(record: Partial<VisitRecord>, end: Partial<VisitEnd>): VisitRecor
 }
 
 describe("what a gateway remembers of its visits", () => {
+  it("a record that the disk has spoilt says nothing, and the gateway starts all the same", () => {
+    const stored = visitRecordToDocument("lock-a" as DeviceId, { ...noVisit, failures: 3 });
+    for (const body of ["", "{", stored.body.slice(0, -1), `${stored.body}}`, "[]", "null"]) {
+      expect(documentToVisitRecord({ ...stored, body })).toEqual(noVisit);
+    }
+    expect(documentToVisitRecord(stored)).toEqual({ ...noVisit, failures: 3 });
+  });
+
   it("[G11] a policy that went over without a report stays unconfirmed, also across a restart", () => {
     const record = after({}, { outcome: failedAt({ from: 1 }), handedOver: overAt(2) });
     expect(record.handedOver).toEqual(overAt(2));

@@ -66,6 +66,20 @@ describe("link upstream", () => {
     expect(transport.published.filter(({ payload }) => payload === "anybody there?")).toHaveLength(2);
   });
 
+  it("[U1] gives up a link that acknowledges nothing from the first, though nothing new is to be said", async () => {
+    const { clock, transport, upstream } = start();
+    upstream.retain(stateTopic, "one");
+    transport.acknowledges = false;
+    await clock.advance(14_000);
+    expect(transport.attempts).toBe(1);
+    await clock.advance(4_000);
+    expect(transport.attempts).toBe(2);
+    transport.acknowledges = true;
+    await clock.advance(60_000);
+    expect(upstream.status().connected).toBe(true);
+    expect(transport.attempts).toBe(3);
+  });
+
   it("[U2] subscribes anew on each connection to what is said to this gateway", async () => {
     const { clock, transport } = start();
     await clock.advance(0);

@@ -600,6 +600,27 @@ describe("pairing and policies", () => {
     });
   });
 
+  it("takes no site of which a paired lock could have no policy: revocations would not reach it any more", async () => {
+    const { cloud } = await startCloud();
+    PairedLock.pair(cloud, "lobby-lock");
+    const cards = (count: number, idOf: (nth: number) => string): string => {
+      const card = (nth: number) =>
+        `  - {id: ${idOf(nth)}, kind: keycard, person: alice, number: "${String(nth).padStart(14, "0")}"}\n`;
+      return siteText.replace("world: {", `${Array.from({ length: count }, (_, nth) => card(nth)).join("")}world: {`);
+    };
+    const refused = (what: string) => ({
+      ok: false,
+      fault: { code: "no-policy-for-device", device: "lobby-lock", fault: { code: "too-many", what } },
+    });
+    const tooMany = cards(5_001, (nth) => `card-${nth}`);
+    expect(cloud.authority.importSite(tooMany, noon)).toMatchObject(refused("credentials"));
+    const tooLong = cards(4_900, (nth) => `card-${"x".repeat(22)}${String(nth).padStart(4, "0")}`);
+    expect(cloud.authority.importSite(tooLong, noon)).toMatchObject(refused("bytes"));
+    cloud.authority.revoke("bob");
+    expect(lockDesired(cloud, "lobby-lock").policy.version).toBe(2);
+    expect(states(cloud, "lobby-lock")["bob-app"]).toBe("revoked");
+  });
+
   it("names every mistake of a site file with its line", async () => {
     const { cloud } = await startCloud();
     const wrong = siteText

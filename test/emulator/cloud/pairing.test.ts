@@ -11,6 +11,7 @@ import { monotonicMs, unixMs, unixSeconds } from "../../../protocol/base/units.t
 import { sha256 } from "../../../protocol/crypto.ts";
 import { macReport } from "../../../protocol/sync/authority.ts";
 import { LockPairing, type LockPairingRecord } from "../../../protocol/sync/pairing.ts";
+import { auditEntry } from "../../../protocol/wire/audit-entry.ts";
 import { pairResultSchema } from "../../../protocol/wire/messages/command.ts";
 import { lockDesiredSchema } from "../../../protocol/wire/messages/desired.ts";
 import { pairingCourierMessage, pairingLockMessage, pairingStatement } from "../../../protocol/wire/pairing-message.ts";
@@ -631,4 +632,31 @@ it("[Z9] no key of a door and no key of a pairing is in what the authority answe
     expect(text).not.toContain(bytesToHex(key));
     expect(text).not.toContain(bytesToBase64(key));
   }
+});
+
+describe("[Z12] a lock that was tampered with", () => {
+  it("[Z12] does not use up the numbers of the lock after it, neither by its report nor by its log", async () => {
+    const { cloud } = await startCloud();
+    const bad = new CardLock("bad");
+    pairThrough(cloud, bad);
+    const { pairing } = bad.firmware;
+    if (pairing === undefined) throw new Error("not paired");
+    const { pairingId, keys } = pairing;
+    const head = bad.firmware.facts(outset).log.headBefore;
+    const last = 0xffffffff;
+    const report = lockReport.encode({
+      ...{ pairingId, epoch: 1, version: 0, root: new Uint8Array(32), bootCount: 1, clock: "unset", keysetEpoch: 1 },
+      ...{ logNext: last, chainHead: head, logFirst: last, headBefore: head, nonce: new Uint8Array(16) },
+    });
+    const said = { report: bytesToBase64(report), mac: bytesToBase64(macReport(keys.report, report)) };
+    const words = { policy: { epoch: 1, version: 0 }, clock: "unset", logNext: last, at: noon, courier: gateway };
+    expect(receive(cloud, `${device}/reported`, { v: 1, device, ...words, ...said })).toBe(false);
+    const entry = auditEntry.encode({ sequence: last, boot: 1, clock: "unset", kind: "boot" });
+    const batch = auditBatch.encode(sealAuditBatch(keys.audit, pairingId, last, [entry]));
+    expect(sendEvents(cloud, [sealedEvent(batch, last, last)])).toBe(false);
+    expect(cloud.record.lastSequence(device)).toBe(0);
+    const good = new CardLock("good");
+    pairThrough(cloud, good);
+    expect(sendReport(cloud, good)).toBe(true);
+  });
 });

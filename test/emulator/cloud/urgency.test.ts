@@ -39,7 +39,7 @@ describe("what is urgent", () => {
       site,
       null,
     ],
-    ["a suspension that is over", withCredential(site, "alice-code", { state: "suspended" }), site, "lock-out"],
+    ["a suspension that is over", withCredential(site, "alice-code", { state: "disabled" }), site, "lock-out"],
     ["another code for who is there", withCredential(site, "alice-code", { digits: "1111111" }), site, "lock-out"],
     [
       "a stay that was prolonged after its end",
@@ -66,7 +66,7 @@ describe("what is urgent", () => {
   });
 
   it("[M16] the most urgent reason is said: kept out, let in, waiting", () => {
-    const lockedOut = withCredential(site, "alice-code", { state: "suspended" });
+    const lockedOut = withCredential(site, "alice-code", { state: "disabled" });
     expect(urgency(lockedOut, withCard(site), true)).toBe("lock-out");
     expect(urgency(site, withCard(site), true)).toBe("revocation");
     expect(urgency(site, site, true)).toBe("revocation");

@@ -65,6 +65,22 @@ describe("a lock on the air", () => {
     host.stop();
   });
 
+  it("[L8] hears late that a link is down which it closed itself, and the visit that has begun since goes on", () => {
+    const { bench, host, ends } = hosted();
+    const former = host.peripheral.onConnection(connection());
+    bench.clock.advance(10_001);
+    expect(ends).toEqual(["no-progress"]);
+    const next = connection();
+    host.peripheral.onConnection(next);
+    former.ended("closed-by-lock");
+    expect(host.visited).toBe(true);
+    expect(ends).toEqual(["no-progress"]);
+    bench.clock.advance(10_001);
+    expect(next.closed).toBe(true);
+    expect(ends).toEqual(["no-progress", "no-progress"]);
+    host.stop();
+  });
+
   it("locks by its own timer, and tells of an entry that ran out of time", () => {
     const { bench, host, timeouts } = hosted();
     expect(

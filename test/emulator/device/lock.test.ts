@@ -140,7 +140,7 @@ describe("a lock and its courier, whole syncs over a link in memory", () => {
     expect(error).toBe(41_000);
   });
 
-  it("[L8] a link that breaks ends the visit; the next one goes on with the pages that were staged", () => {
+  it("[L8] row 129: a link that breaks ends the visit; the next one goes on with the pages that were staged", () => {
     const bench = new LockBench();
     bench.pair();
     bench.site = withManyCards(bench.site, 900);

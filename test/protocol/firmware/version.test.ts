@@ -85,7 +85,7 @@ describe("judgement", () => {
 });
 
 describe("models", () => {
-  it("[F5] each model's abilities are those of its article", () => {
+  it("[F5] row 128: each model's abilities are those of its article", () => {
     const keyless = modelNames.filter((name) => !modelByName[name].mechanicalKey);
     expect(keyless).toEqual(["C2", "R2", "A08", "EC33", "R20", "R29", "X915V2", "DOOR Link"]);
     const withCards = modelNames.filter((name) => modelByName[name].takes.includes("keycard"));

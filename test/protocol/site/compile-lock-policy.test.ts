@@ -134,6 +134,19 @@ describe("faults", () => {
     });
   });
 
+  it("[P7] within every count, but larger than a lock's flash takes", () => {
+    const many = Array.from({ length: policyLimits.credentials }, (_, index) => ({
+      id: `app-${"x".repeat(23)}${String(index).padStart(5, "0")}`,
+      kind: "keycard" as const,
+      token: index.toString(16).padStart(14, "0"),
+      person: "alice",
+      state: "active" as const,
+    }));
+    const withKeys = { ...options, cardKeyOf: () => new Uint8Array(16).fill(1) };
+    const compiled = compileLockPolicy({ ...site, credentials: many }, "lobby-lock", withKeys);
+    expect(compiled).toMatchObject({ ok: false, fault: { code: "too-many", what: "bytes", max: 262_144 } });
+  });
+
   it("[P7] two credentials that are presented alike", () => {
     const twins = ["one", "two"].map((id) => ({
       id,

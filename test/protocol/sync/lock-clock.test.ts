@@ -116,6 +116,20 @@ describe("a delegate's time", () => {
     expect(refusal(reboot(clock, at(0)), site(later(0)))).toBe("backwards");
   });
 
+  it("[J4] a delegate writes once in an hour of the lock's own counter, and at once again after the authority spoke", () => {
+    const set = taken(bootClock(undefined, builtAt, at(0)), authority(true0)).clock;
+    const pushed = taken(set, site(later(10_000)), at(1_000)).clock;
+    expect(refusal(pushed, site(later(20_000)), at(2_000))).toBe("too-soon");
+    expect(refusal(pushed, site(later(3_700_000)), at(3_600_999))).toBe("too-soon");
+    expect(refusal(pushed, site(later(3_700_000)), at(3_601_000))).toBeUndefined();
+    // What is right is no write, and changes nothing of that.
+    const right = taken(pushed, site(later(11_000)), at(2_000));
+    expect(right.written).toBe(false);
+    expect(refusal(right.clock, site(later(20_000)), at(3_000))).toBe("too-soon");
+    const undone = taken(pushed, authority(later(2_000)), at(2_000)).clock;
+    expect(refusal(undone, site(later(20_000)), at(3_000))).toBeUndefined();
+  });
+
   it("[J4] a clock that is right stays the authority's", () => {
     const { clock } = taken(unset, authority(true0));
     expect(taken(clock, site(later(1_500)))).toMatchObject({ written: false, clock: { source: "authority" } });

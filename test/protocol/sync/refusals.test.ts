@@ -27,6 +27,7 @@ import {
   rootOf,
   runSync,
   startMs,
+  startsAt,
   TinyLock,
 } from "../../world/sync-pair.ts";
 
@@ -142,6 +143,10 @@ const caseByRefusal: Record<Refusal, Case> = {
   backwards: (lock) => {
     lock.clock = clockThat({ shows: unixMs(startMs + 60_000) });
     return visit(delegated(-3_600, 7_200, 0))(lock);
+  },
+  "too-soon": (lock) => {
+    lock.clock = { ...clockThat({ shows: unixMs(startMs) }), delegatedAt: startsAt };
+    return visit(delegated(-3_600, 7_200, 60))(lock);
   },
 };
 

@@ -36,6 +36,7 @@ import {
   reportKey,
   rootOf,
   runSync,
+  signedKeyset,
   startMs,
   TinyLock,
 } from "../../world/sync-pair.ts";
@@ -101,6 +102,16 @@ describe("greeting", () => {
       { kind: "refused", request: "finish", refusal: "unexpected-message" },
     ]);
     expect(visit.lock.actions).toEqual([]);
+  });
+
+  it("[Y2] leaves somebody who brings it nothing but the keyset that it has", () => {
+    const visit = new HostileVisit();
+    const { blob } = signedKeyset(1);
+    const known = courierMessage.encode({ kind: "keyset", keyset: blob.bytes, signature: blob.signature });
+    for (let tries = 0; tries < 4; tries++) expect(visit.tell(known)).toEqual([{ kind: "keyset-held", epoch: 1 }]);
+    expect(visit.lock.actions).toEqual([{ kind: "end" }]);
+    expect(visit.tell(known)).toEqual([]);
+    expect(visit.greet()).toEqual([]);
   });
 
   it("[Y2] leaves somebody whom it refused four times, and takes nothing more from them", () => {

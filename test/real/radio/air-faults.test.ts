@@ -20,7 +20,7 @@ const namedEnd = /^(went through|(radio|not-found|timeout|handshake): [a-z-]+|re
 
 describe("every fault of the air", () => {
   it.each(seeds)(
-    "[R8] seed %i: visits end by themselves with a named end, and when it is calm the lock gets its policy and gives its log",
+    "[R8] row 127: seed %i: visits end by themselves with a named end, and when it is calm the lock gets its policy and gives its log",
     async (seed) => {
       house = await FaultyHouse.open(seed);
       const story: string[] = [];
