@@ -4,7 +4,7 @@
  */
 import { failed, ok, type Result } from "../../protocol/base/result.ts";
 import type { MonotonicMs } from "../../protocol/base/units.ts";
-import { Session } from "../../protocol/session/session.ts";
+import { Session, type SessionEvent } from "../../protocol/session/session.ts";
 import { PhoneAccess, type PhoneAccessEvent } from "../../protocol/sync/phone-access.ts";
 import type { Refusal } from "../../protocol/wire/sync-message.ts";
 import type { Peripheral } from "../radio/air.ts";
@@ -12,6 +12,7 @@ import type { AirProfile } from "../radio/air-profile.ts";
 import { connectPhone, type PhoneLink } from "../radio/phone-link.ts";
 import type { WorldClock } from "../world/clock.ts";
 import type { LockKey } from "./app-account.ts";
+import { PhonePump } from "./phone-pump.ts";
 
 export interface AppVisitOptions {
   readonly peripheral: Peripheral;
@@ -39,10 +40,10 @@ export function openByApp(options: AppVisitOptions): Promise<Result<AppAnswer, A
 class AppVisit {
   readonly #options: AppVisitOptions;
   readonly #session: Session;
+  readonly #pump: PhonePump;
   readonly #link: PhoneLink;
   readonly #resolve: (result: Result<AppAnswer, AppVisitFault>) => void;
   readonly #cancelDeadline: () => void;
-  #cancelWake: () => void = () => undefined;
   #access: PhoneAccess | undefined;
   #event: PhoneAccessEvent | undefined;
   readonly #startedAt: MonotonicMs;
@@ -61,56 +62,48 @@ class AppVisit {
       prologue: key.lock.pairingId,
       nowMs: clock.monotonicMs(),
     });
+    this.#pump = new PhonePump({
+      session: this.#session,
+      clock,
+      onEvent: (event) => this.#sessionEvent(event),
+      drain: () => this.#drainAccess(),
+      send: (frame) => this.#link.send(frame),
+    });
     this.#cancelDeadline = clock.after(VISIT_LIMIT_MS, () => this.#link.close());
     this.#link = connectPhone(
       peripheral,
       { clock, profile, random },
       {
-        connected: () => this.#pump(),
+        connected: () => this.#pump.pump(),
         frame: (bytes) => {
           this.#heardFrames += 1;
-          this.#session.receive(bytes, clock.monotonicMs());
-          this.#pump();
+          this.#pump.receive(bytes);
         },
         ended: () => this.#finish(),
       },
     );
   }
 
-  #pump(): void {
+  #sessionEvent(event: SessionEvent): void {
     const { clock, key } = this.#options;
-    for (const event of this.#session.takeEvents()) {
-      if (event.kind === "established") {
-        const { handshakeHash } = event;
-        this.#access = new PhoneAccess(key.appKey, { pairingId: key.lock.pairingId, handshakeHash });
-      } else if (event.kind === "message") this.#access?.receive(event.bytes);
-      // The lock closes the link; one that ended out of order is closed from here.
-      else if (event.reason !== "finished") clock.after(0, () => this.#link.close());
-    }
-    for (const message of this.#access?.takeMessages() ?? []) this.#session.send(message);
-    const event = this.#access?.takeEvent();
-    if (event !== undefined) {
-      this.#event = event;
-      this.#session.finish();
-    }
-    const now = clock.monotonicMs();
-    for (const frame of this.#session.takeFrames(now)) this.#link.send(frame);
-    this.#schedule();
+    if (event.kind === "established") {
+      const { handshakeHash } = event;
+      this.#access = new PhoneAccess(key.appKey, { pairingId: key.lock.pairingId, handshakeHash });
+    } else if (event.kind === "message") this.#access?.receive(event.bytes);
+    // The lock closes the link; one that ended out of order is closed from here.
+    else if (event.reason !== "finished") clock.after(0, () => this.#link.close());
   }
 
-  #schedule(): void {
-    const { clock } = this.#options;
-    this.#cancelWake();
-    const due = this.#session.nextWakeMs();
-    if (due === undefined) return;
-    this.#cancelWake = clock.after(Math.max(1, due - clock.monotonicMs()), () => {
-      this.#session.wake(clock.monotonicMs());
-      this.#pump();
-    });
+  #drainAccess(): void {
+    for (const message of this.#access?.takeMessages() ?? []) this.#session.send(message);
+    const event = this.#access?.takeEvent();
+    if (event === undefined) return;
+    this.#event = event;
+    this.#session.finish();
   }
 
   #finish(): void {
-    this.#cancelWake();
+    this.#pump.stop();
     this.#cancelDeadline();
     this.#resolve(this.#result());
   }

@@ -16,6 +16,7 @@ import type { Refusal } from "../../protocol/wire/sync-message.ts";
 import type { ConnectionListener } from "../radio/air.ts";
 import type { PhoneLink } from "../radio/phone-link.ts";
 import type { WorldClock } from "../world/clock.ts";
+import { PhonePump } from "./phone-pump.ts";
 
 /** Opens a link of the phone's own radio. It says `connected` or `ended`; after `ended` nothing. */
 export type ConnectLink = (heard: ConnectionListener & { connected(): void }) => PhoneLink;
@@ -85,6 +86,7 @@ class PhoneVisit {
   readonly #options: PhoneVisitOptions;
   readonly #resolve: (outcome: PhoneVisitOutcome) => void;
   readonly #session: Session;
+  readonly #pump: PhonePump;
   readonly #link: PhoneLink;
   readonly #startedAt: MonotonicMs;
   readonly #cancelDeadline: () => void;
@@ -100,7 +102,6 @@ class PhoneVisit {
     bytes: 0,
   };
   #sync: CourierSync | undefined;
-  #cancelWake: () => void = () => undefined;
   #heardFrames = 0;
   /** The sync has said all; only the lock's closing of the link is awaited. */
   #isFinishing = false;
@@ -119,29 +120,28 @@ class PhoneVisit {
       prologue: lock.pairingId,
       nowMs: clock.monotonicMs(),
     });
+    this.#pump = new PhonePump({
+      session: this.#session,
+      clock,
+      onEvent: (event) => this.#sessionEvent(event),
+      drain: () => this.#drainSync(),
+      send: (frame) => this.#send(frame),
+    });
     this.#cancelDeadline = clock.after(VISIT_LIMIT_MS, () => this.#link.close());
     this.#link = connect({
-      connected: () => this.#pump(),
+      connected: () => this.#pump.pump(),
       frame: (bytes) => {
         this.#heardFrames += 1;
         this.#facts.bytes += bytes.length;
-        this.#session.receive(bytes, clock.monotonicMs());
-        this.#pump();
+        this.#pump.receive(bytes);
       },
       ended: () => this.#finish(),
     });
   }
 
-  #pump(): void {
-    if (this.#isOver) return;
-    const now = this.#options.clock.monotonicMs();
-    for (const event of this.#session.takeEvents()) this.#sessionEvent(event);
-    this.#drainSync();
-    for (const frame of this.#session.takeFrames(now)) {
-      this.#facts.bytes += frame.length;
-      this.#link.send(frame);
-    }
-    this.#schedule();
+  #send(frame: Uint8Array): void {
+    this.#facts.bytes += frame.length;
+    this.#link.send(frame);
   }
 
   #sessionEvent(event: SessionEvent): void {
@@ -206,7 +206,7 @@ class PhoneVisit {
       cancel();
       if (answer === undefined) sync.skipTime();
       else sync.provideTime(answer);
-      this.#pump();
+      this.#pump.pump();
     };
     const cancel = clock.after(TIME_LIMIT_MS, () => close(undefined));
     askTime(nonce).then(close, () => close(undefined));
@@ -232,21 +232,10 @@ class PhoneVisit {
     this.#options.clock.after(0, () => this.#link.close());
   }
 
-  #schedule(): void {
-    const { clock } = this.#options;
-    this.#cancelWake();
-    const due = this.#session.nextWakeMs();
-    if (due === undefined) return;
-    this.#cancelWake = clock.after(Math.max(1, due - clock.monotonicMs()), () => {
-      this.#session.wake(clock.monotonicMs());
-      this.#pump();
-    });
-  }
-
   #finish(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#cancelWake();
+    this.#pump.stop();
     this.#cancelDeadline();
     const durationMs = this.#options.clock.monotonicMs() - this.#startedAt;
     const isWhole = this.#isFinishing && this.#facts.reported !== null;
