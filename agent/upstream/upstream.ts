@@ -7,6 +7,7 @@ import type { z } from "zod";
 import { bytesToBase64, bytesToHex } from "../../protocol/base/bytes.ts";
 import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
 import {
+  type CommandName,
   pairCommandSchema,
   pairResultSchema,
   timeCommandSchema,
@@ -138,43 +139,54 @@ export class Upstream {
 
   /** Asks the authority for the time on behalf of a lock. Undefined: no link, or no answer in time. */
   async askTime(device: DeviceId, nonce: Uint8Array): Promise<SignedBlob | "refused" | undefined> {
-    const connection = this.#connection;
-    if (connection === undefined || !this.#status.connected) return undefined;
-    const { clock, random, site, gateway } = this.#options;
-    const id = bytesToHex(random.bytes(8));
-    const command = { v: 1 as const, id, from: gateway, device, nonce: bytesToBase64(nonce) };
-    const topic = formatTopic({ site, device: AUTHORITY_ID, channel: "command", name: "time" });
-    return new Promise((resolve) => {
-      const settle = (answer: SignedBlob | "refused" | undefined): void => {
-        cancel();
-        this.#askedById.delete(id);
-        resolve(answer);
-      };
-      const cancel = clock.after(TIME_ANSWER_MS, () => settle(undefined));
-      this.#askedById.set(id, settle);
-      connection
-        .publish(topic, formatPayload(timeCommandSchema, command), { retain: false })
-        .catch(() => settle(undefined));
-    });
+    const command = { device, nonce: bytesToBase64(nonce) };
+    const payloadOf = (id: string): string =>
+      formatPayload(timeCommandSchema, { v: 1, id, from: this.#options.gateway, ...command });
+    const answers = { byId: this.#askedById, unreachable: undefined, noAnswer: undefined };
+    return this.#ask("time", payloadOf, TIME_ANSWER_MS, answers);
   }
 
   /** Carries a lock's word in a pairing to the authority. `reason`: why there is no yes; `unreachable` and `no-answer` are this side's. */
   async askPairing(question: Omit<z.input<typeof pairCommandSchema>, "v" | "id" | "from">): Promise<PairAnswer> {
+    const payloadOf = (id: string): string =>
+      formatPayload(pairCommandSchema, { v: 1, id, from: this.#options.gateway, ...question });
+    return this.#ask("pair", payloadOf, PAIR_ANSWER_MS, {
+      byId: this.#pairingById,
+      unreachable: { ok: false, reason: "unreachable" },
+      noAnswer: { ok: false, reason: "no-answer" },
+    });
+  }
+
+  /** A command to the authority, settled by the result with its id, by the end of the link, or by its deadline. */
+  async #ask<Answer>(
+    name: CommandName,
+    payloadOf: (id: string) => string,
+    limitMs: number,
+    {
+      byId,
+      unreachable,
+      noAnswer,
+    }: {
+      readonly byId: Map<string, (answer: Answer) => void>;
+      readonly unreachable: Answer;
+      readonly noAnswer: Answer;
+    },
+  ): Promise<Answer> {
     const connection = this.#connection;
-    if (connection === undefined || !this.#status.connected) return { ok: false, reason: "unreachable" };
-    const { clock, random, site, gateway } = this.#options;
+    if (connection === undefined || !this.#status.connected) return unreachable;
+    const { clock, random, site } = this.#options;
     const id = bytesToHex(random.bytes(8));
-    const topic = formatTopic({ site, device: AUTHORITY_ID, channel: "command", name: "pair" });
-    const payload = formatPayload(pairCommandSchema, { v: 1, id, from: gateway, ...question });
+    const topic = formatTopic({ site, device: AUTHORITY_ID, channel: "command", name });
+    const payload = payloadOf(id);
     return new Promise((resolve) => {
-      const settle = (answer: PairAnswer): void => {
+      const settle = (answer: Answer): void => {
         cancel();
-        this.#pairingById.delete(id);
+        byId.delete(id);
         resolve(answer);
       };
-      const cancel = clock.after(PAIR_ANSWER_MS, () => settle({ ok: false, reason: "no-answer" }));
-      this.#pairingById.set(id, settle);
-      connection.publish(topic, payload, { retain: false }).catch(() => settle({ ok: false, reason: "unreachable" }));
+      const cancel = clock.after(limitMs, () => settle(noAnswer));
+      byId.set(id, settle);
+      connection.publish(topic, payload, { retain: false }).catch(() => settle(unreachable));
     });
   }
 
