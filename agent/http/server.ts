@@ -1,6 +1,6 @@
 /**
- * The agent's own HTTP API on loopback: what the gateway knows, and the one thing that may be asked of it, a visit. No route opens
- * a door, and nothing here takes a doorcode.
+ * The agent's own HTTP API on loopback: what the gateway knows, and the two things that may be asked of it, a visit and a pairing. No
+ * route opens a door, and nothing here takes a doorcode.
  */
 import Fastify, { type FastifyInstance } from "fastify";
 import { z } from "zod";

@@ -108,7 +108,6 @@ export type PanelState = AuthorityState["panels"][string];
 export type PairingState = AuthorityState["pairings"][string];
 export type PolicyState = AuthorityState["policies"][string];
 export type GatewayState = AuthorityState["gateways"][string];
-export type AllotmentState = AuthorityState["allotments"][number];
 
 export const emptyAuthorityState: AuthorityState = {
   site: null,

@@ -22,7 +22,6 @@ export type CredentialKind = (typeof credentialKinds)[number];
 
 /** The kinds that a reader sees as a token. */
 export type TokenKind = "keycard" | "rf-card" | "qr" | "face" | "licence-plate";
-export const tokenKinds: readonly TokenKind[] = ["keycard", "rf-card", "qr", "face", "licence-plate"];
 
 /** What may have happened to a credential; only `active` opens. */
 export const credentialStates = ["active", "disabled", "lost", "stolen", "revoked"] as const;

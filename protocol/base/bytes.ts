@@ -59,13 +59,6 @@ export function u32Bytes(value: number): Uint8Array {
   return bytes;
 }
 
-/** Big-endian u64 of a whole number 0..2^53-1. */
-export function u64Bytes(value: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(value));
-  return bytes;
-}
-
 /** Reads a big-endian u32 at `offset`; the caller has checked that four bytes are there. */
 export function readU32(bytes: Uint8Array, offset: number): number {
   assert(offset >= 0 && offset + 4 <= bytes.length, "four bytes are there to read");

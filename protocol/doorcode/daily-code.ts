@@ -22,10 +22,6 @@ export interface DailySlot {
   readonly slot: number;
 }
 
-export const doorcodeDigitsMin = 4;
-export const doorcodeDigitsMax = 7;
-/** Length of a door's daily key. */
-export const dailyKeyBytes = 32;
 /** More slots than this would make guessing too easy even with seven digits. */
 export const slotsMax = 64;
 
