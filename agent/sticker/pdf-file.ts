@@ -21,7 +21,7 @@ import {
   PrintScaling,
 } from "pdf-lib";
 import { failed, ok, type Result } from "../../protocol/base/result.ts";
-import type { GreyPicture } from "../../protocol/sticker/read-symbol.ts";
+import type { GreyPicture } from "../../protocol/sticker/grey-picture.ts";
 
 /** A rectangle in mm from the page's top left corner. */
 export type PaperRectangle = {

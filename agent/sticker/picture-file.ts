@@ -7,7 +7,7 @@
  */
 import sharp from "sharp";
 import { failed, ok, type Result } from "../../protocol/base/result.ts";
-import type { GreyPicture } from "../../protocol/sticker/read-symbol.ts";
+import type { GreyPicture } from "../../protocol/sticker/grey-picture.ts";
 import { type PixelDensity, readDensity } from "./picture-density.ts";
 
 export type PictureFormat = "png" | "jpeg" | "webp" | "tiff";

@@ -9,14 +9,11 @@
  */
 import jsqr from "jsqr";
 import { failed, ok, type Result } from "../base/result.ts";
+import { type GreyPicture, greyToRgba, lumaAt, reducePicture } from "./grey-picture.ts";
+import { distance, type Point } from "./plane.ts";
 import type { SymbolQuality } from "./print-check.ts";
 import { symbolModules } from "./specification.ts";
 import { payloadToSymbol } from "./symbol.ts";
-
-/** Luma 0 (black) to 255, row by row, one byte a pixel. */
-export type GreyPicture = { readonly width: number; readonly height: number; readonly luma: Uint8Array };
-
-export type Point = { readonly x: number; readonly y: number };
 
 /** Symbol without quiet zone, in pixels along the picture's axes; `tilted` when its sides do not follow them. */
 export type PixelExtent =
@@ -343,50 +340,6 @@ function measureQuietZone(picture: GreyPicture, frame: Frame, wanted: number): n
 }
 
 /** Box average over `factor` x `factor` pixels; what is left over at the right and bottom is dropped. */
-function reducePicture(picture: GreyPicture, factor: number): GreyPicture {
-  if (factor === 1) return picture;
-  const width = Math.floor(picture.width / factor);
-  const height = Math.floor(picture.height / factor);
-  const luma = new Uint8Array(width * height);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      let sum = 0;
-      for (let row = 0; row < factor; row++) {
-        const from = (y * factor + row) * picture.width + x * factor;
-        for (let column = 0; column < factor; column++) sum += picture.luma[from + column] ?? 0;
-      }
-      luma[y * width + x] = sum / (factor * factor);
-    }
-  }
-  return { width, height, luma };
-}
-
-function greyToRgba(picture: GreyPicture): Uint8ClampedArray {
-  const rgba = new Uint8ClampedArray(picture.luma.length * 4);
-  for (let at = 0; at < picture.luma.length; at++) {
-    const luma = picture.luma[at] ?? 0;
-    rgba[4 * at] = luma;
-    rgba[4 * at + 1] = luma;
-    rgba[4 * at + 2] = luma;
-    rgba[4 * at + 3] = 255;
-  }
-  return rgba;
-}
-
-/** Luma between pixels, bilinear; a pixel's value stands at its middle, so an edge between pixels 9 and 10 is at 10.0. */
-function sample(picture: GreyPicture, point: Point): number {
-  const x = clamp(point.x - 0.5, 0, picture.width - 1);
-  const y = clamp(point.y - 0.5, 0, picture.height - 1);
-  const left = Math.floor(x);
-  const top = Math.floor(y);
-  const right = Math.min(left + 1, picture.width - 1);
-  const bottom = Math.min(top + 1, picture.height - 1);
-  const at = (column: number, row: number) => picture.luma[row * picture.width + column] ?? 0;
-  const above = at(left, top) * (1 - (x - left)) + at(right, top) * (x - left);
-  const below = at(left, bottom) * (1 - (x - left)) + at(right, bottom) * (x - left);
-  return above * (1 - (y - top)) + below * (y - top);
-}
-
 function isInside(picture: GreyPicture, point: Point): boolean {
   return point.x >= 0 && point.y >= 0 && point.x <= picture.width && point.y <= picture.height;
 }
@@ -399,17 +352,13 @@ function negative(direction: Point): Point {
   return { x: -direction.x, y: -direction.y };
 }
 
-function distance(from: Point, to: Point): number {
-  return Math.hypot(to.x - from.x, to.y - from.y);
+function sample(picture: GreyPicture, point: Point): number {
+  return lumaAt(picture, point.x, point.y);
 }
 
 function unitVector(from: Point, to: Point): Point {
   const length = distance(from, to);
   return { x: (to.x - from.x) / length, y: (to.y - from.y) / length };
-}
-
-function clamp(value: number, min: number, max: number): number {
-  return Math.min(Math.max(value, min), max);
 }
 
 function median(values: readonly number[]): number {

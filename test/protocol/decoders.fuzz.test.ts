@@ -616,6 +616,7 @@ const fuzzedElsewhere: Readonly<Record<string, string>> = {
   parseSiteWith: "site/document-fuzz.test.ts",
   parseDocument: "site/document-fuzz.test.ts",
   readYaml: "site/document-fuzz.test.ts",
+  readSegments: "sticker/qr/segments.fuzz.test.ts",
   readSymbol: "sticker/read-symbol.fuzz.test.ts",
   verifyTyped: "crypto.test.ts",
 };

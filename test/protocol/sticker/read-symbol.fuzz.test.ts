@@ -1,7 +1,8 @@
 /** The fuzz promise of the sticker reader: whatever a picture shows, a text or a named fault, never a throw (SPEC Q20). */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type GreyPicture, readSymbol } from "../../../protocol/sticker/read-symbol.ts";
+import type { GreyPicture } from "../../../protocol/sticker/grey-picture.ts";
+import { readSymbol } from "../../../protocol/sticker/read-symbol.ts";
 import { defaultStickerSpecification } from "../../../protocol/sticker/specification.ts";
 import { isDark, payloadToSymbol } from "../../../protocol/sticker/symbol.ts";
 import { fuzzRuns, fuzzTimeout } from "../fuzz.ts";

@@ -1,7 +1,8 @@
 import { create } from "qrcode";
 import { describe, expect, it } from "vitest";
 import { assert } from "../../../protocol/base/result.ts";
-import { type GreyPicture, readSymbol } from "../../../protocol/sticker/read-symbol.ts";
+import type { GreyPicture } from "../../../protocol/sticker/grey-picture.ts";
+import { readSymbol } from "../../../protocol/sticker/read-symbol.ts";
 import { defaultStickerSpecification } from "../../../protocol/sticker/specification.ts";
 import {
   isDark,
