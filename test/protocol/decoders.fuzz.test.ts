@@ -607,6 +607,7 @@ const noDecoders: ReadonlySet<string> = new Set([
   "applyChange",
   "applyListEdit",
   "applyCredentialEdits",
+  "applyHomography",
 ]);
 
 /** Decoders whose fuzz test is another file's. */
@@ -617,6 +618,14 @@ const fuzzedElsewhere: Readonly<Record<string, string>> = {
   parseDocument: "site/document-fuzz.test.ts",
   readYaml: "site/document-fuzz.test.ts",
   readSegments: "sticker/qr/segments.fuzz.test.ts",
+  decodeBlock: "sticker/qr/reed-solomon.test.ts",
+  readSymbols: "sticker/read-symbols.fuzz.test.ts",
+  // What a reader of pictures does inside: fed with whatever pictures show.
+  readTriple: "sticker/read-symbols.fuzz.test.ts",
+  readPair: "sticker/read-symbols.fuzz.test.ts",
+  readThoroughly: "sticker/read-symbols.fuzz.test.ts",
+  decodeModules: "sticker/read-symbols.fuzz.test.ts",
+  readMessage: "sticker/read-symbols.fuzz.test.ts",
   readSymbol: "sticker/read-symbol.fuzz.test.ts",
   verifyTyped: "crypto.test.ts",
 };
@@ -674,11 +683,14 @@ const machineTests: Readonly<Record<string, string>> = {
   Keypad: "../emulator/device/keypad.fuzz.test.ts",
 };
 
+/** Classes that nothing moves on: what they once computed, kept. */
+const noMachines: ReadonlySet<string> = new Set(["Pyramid"]);
+
 describe("no machine is forgotten", () => {
   it("[Y1] every machine of the protocol is fed anything in any order", () => {
     const machines = exportedNames(/^export class (\w+)/gm);
     expect(machines.length).toBeGreaterThan(10);
-    expect(machines.filter((name) => !(name in machineTests))).toEqual([]);
+    expect(machines.filter((name) => !(name in machineTests) && !noMachines.has(name))).toEqual([]);
     for (const [name, file] of Object.entries(machineTests)) {
       const text = readFileSync(join(import.meta.dirname, file), "utf8");
       const isInside = ["SendStream", "DeliveryRate", "RoundTrip", "NoiseCipher"].includes(name);

@@ -61,7 +61,10 @@ function syndromesOf(codewords: Uint8Array, count: number): Uint8Array {
   const syndromes = new Uint8Array(count);
   for (let root = 0; root < count; root++) {
     let sum = 0;
-    for (const codeword of codewords) sum = (sum === 0 ? 0 : powerOf((logarithms[sum] ?? 0) + root)) ^ codeword;
+    for (let at = 0; at < codewords.length; at++) {
+      if (sum !== 0) sum = powers[(logarithms[sum] ?? 0) + root] ?? 0;
+      sum ^= codewords[at] ?? 0;
+    }
     syndromes[root] = sum;
   }
   return syndromes;
@@ -72,26 +75,30 @@ function locateErrors(syndromes: Uint8Array, erasures: readonly number[], length
   const size = syndromes.length + 1;
   let locator = new Uint8Array(size);
   locator[0] = 1;
+  let degree = 0;
   for (const place of erasures) {
     const x = powerOf(length - 1 - place);
-    for (let at = size - 1; at >= 1; at--) locator[at] = (locator[at] ?? 0) ^ multiply(locator[at - 1] ?? 0, x);
+    degree++;
+    for (let at = degree; at >= 1; at--) locator[at] = (locator[at] ?? 0) ^ multiply(locator[at - 1] ?? 0, x);
   }
-  let previous = Uint8Array.from(locator);
-  let degree = erasures.length;
+  const previous = Uint8Array.from(locator);
+  let spare = new Uint8Array(size);
   for (let step = erasures.length; step < syndromes.length; step++) {
     let discrepancy = 0;
-    for (let at = 0; at <= Math.min(step, size - 1); at++) {
-      discrepancy ^= multiply(locator[at] ?? 0, syndromes[step - at] ?? 0);
-    }
+    const last = Math.min(step, degree);
+    for (let at = 0; at <= last; at++) discrepancy ^= multiply(locator[at] ?? 0, syndromes[step - at] ?? 0);
     previous.copyWithin(1, 0);
     previous[0] = 0;
     if (discrepancy === 0) continue;
-    const next = Uint8Array.from(locator, (value, at) => value ^ multiply(discrepancy, previous[at] ?? 0));
-    if (2 * degree <= step + erasures.length) {
+    const grows = 2 * degree <= step + erasures.length;
+    const next = spare;
+    for (let at = 0; at < size; at++) next[at] = (locator[at] ?? 0) ^ multiply(discrepancy, previous[at] ?? 0);
+    if (grows) {
       const inverse = inverseOf(discrepancy);
-      previous = Uint8Array.from(locator, (value) => multiply(value, inverse));
+      for (let at = 0; at < size; at++) previous[at] = multiply(locator[at] ?? 0, inverse);
       degree = step + 1 + erasures.length - degree;
     }
+    spare = locator;
     locator = next;
   }
   return 2 * degree - erasures.length <= syndromes.length ? locator : undefined;
@@ -150,7 +157,7 @@ function generatorOf(degree: number): Uint8Array {
 }
 
 function multiply(a: number, b: number): number {
-  return a === 0 || b === 0 ? 0 : powerOf((logarithms[a] ?? 0) + (logarithms[b] ?? 0));
+  return a === 0 || b === 0 ? 0 : (powers[(logarithms[a] ?? 0) + (logarithms[b] ?? 0)] ?? 0);
 }
 
 function inverseOf(value: number): number {
@@ -169,10 +176,12 @@ function powerOf(exponent: number): number {
 
 const generators = new Map<number, Uint8Array>();
 const fieldPolynomial = 0x11d;
-const powers = new Uint8Array(255);
+// Twice around, so that the sum of two logarithms needs no wrapping.
+const powers = new Uint8Array(510);
 const logarithms = new Uint8Array(256);
 for (let exponent = 0, value = 1; exponent < 255; exponent++) {
   powers[exponent] = value;
+  powers[exponent + 255] = value;
   logarithms[value] = exponent;
   value <<= 1;
   if (value > 255) value ^= fieldPolynomial;
