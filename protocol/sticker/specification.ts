@@ -5,10 +5,13 @@
  */
 import { z } from "zod";
 import { failed, ok, type Result } from "../base/result.ts";
+import type { BezelDimensions } from "./size/size-types.ts";
 
 /**
  * `moduleMm` 0.25..10; `quietZoneModules` 4..20, on each side; `symbolVersion` 1..10 (17 + 4 * version modules a side);
  * `tolerancePercent` 0.1..10, allowed either way on each axis. `minimumContrastPercent` 1..100: (white - black) / white.
+ * `printerDpi` 100..4800, of the printer that will print it; absent: unknown, and dots are not judged.
+ * `bezel`: the panel's front around the sticker, against which a photo is measured; absent: photos need a card.
  */
 export type StickerSpecification = {
   readonly name: string;
@@ -18,6 +21,8 @@ export type StickerSpecification = {
   readonly symbolVersion: number;
   readonly tolerancePercent: number;
   readonly minimumContrastPercent: number;
+  readonly printerDpi?: number | undefined;
+  readonly bezel?: BezelDimensions | undefined;
 };
 
 export type SpecificationFault = {
@@ -48,6 +53,14 @@ export function parseStickerSpecification(value: unknown): Result<StickerSpecifi
   return failed({ code: "bad-specification", mistakes });
 }
 
+/**
+ * Dots to the millimetre. What is sold as 203 dpi has 8 dots to the millimetre exactly (203.2 dpi); the others mean inches.
+ * Source: the makers' data sheets; SPEC Q50.
+ */
+export function printerDotsPerMm(printerDpi: number): number {
+  return printerDpi === 203 ? 8 : printerDpi / 25.4;
+}
+
 /** Modules a side, quiet zone not counted. */
 export function symbolModules(symbolVersion: number): number {
   return 17 + 4 * symbolVersion;
@@ -66,4 +79,13 @@ const specificationSchema = z.strictObject({
   symbolVersion: z.int().min(1).max(10).default(defaultStickerSpecification.symbolVersion),
   tolerancePercent: z.number().min(0.1).max(10).default(defaultStickerSpecification.tolerancePercent),
   minimumContrastPercent: z.number().min(1).max(100).default(defaultStickerSpecification.minimumContrastPercent),
+  printerDpi: z.number().min(100).max(4800).optional(),
+  bezel: z
+    .strictObject({
+      widthMm: z.number().min(20).max(600),
+      heightMm: z.number().min(20).max(600),
+      proudMm: z.number().min(-20).max(50).default(0),
+      lipMm: z.number().min(1).max(100).optional(),
+    })
+    .optional(),
 });
