@@ -152,6 +152,9 @@ export class Gateway {
       gateway: self.gateway,
       askTime: (device, nonce) => this.upstream.askTime(device, nonce),
       onStored,
+      onDropped: (device, from) => this.upstream.eventsDropped(device, from),
+      isUntaken: (device) => this.upstream.isUntaken(device),
+      knowsNewest: () => this.#knowsNewest(),
     });
     this.#pairings = new Pairings({
       table: this.table,
@@ -404,6 +407,12 @@ export class Gateway {
     };
   }
 
+  /** It has been linked for long enough to hold what the authority published last. */
+  #knowsNewest(): boolean {
+    const { connected, sinceMs } = this.upstream.status();
+    return connected && this.#options.clock.nowMs() - sinceMs >= RETAINED_MS;
+  }
+
   #exposedLocks(): ReadonlySet<string> {
     return new Set<string>(this.#exposures.map(({ device }) => device));
   }
@@ -526,5 +535,7 @@ const SCAN_MS = 4_000;
 const SCAN_REST_MS = 1_000;
 const IDLE_MS = 60_000;
 const NEVER_HEARD = -1;
+/** Retained documents come at once after a subscription. */
+const RETAINED_MS = 5_000;
 const RADIO_RETRY_MS = 2_000;
 const RADIO_RETRY_CAP_MS = 60_000;

@@ -165,6 +165,17 @@ async function registerStickers(program: Program, finish: (exitCode: number) => 
       if (!answer.ok) throw new Error(describeAgentFault(answer.fault));
       return answer.value;
     },
+    nowMs: () => Date.now(),
+    changeSticker: async (change) => {
+      const { panelView } = await import("./http/views.ts");
+      const { describeAgentFault } = await import("./commands/agent-client.ts");
+      const client = await clientOf(program);
+      const answer = await client.post("/api/sticker", change, panelView, STICKER_LIMIT_MS);
+      if (answer.ok) return answer;
+      if (answer.fault.code !== "refused") throw new Error(describeAgentFault(answer.fault));
+      const { fault, reason } = answer.fault;
+      return { ok: false, fault: { code: fault, ...(reason === undefined ? {} : { reason }) } };
+    },
     write,
     warn,
     finish,
@@ -184,6 +195,8 @@ function warn(text: string): void {
   process.stderr.write(text);
 }
 
+/** Beyond the agent's own wait for the authority. */
+const STICKER_LIMIT_MS = 15_000;
 const DEFAULT_AGENT_URL = "http://127.0.0.1:8703";
 
 if (import.meta.main) process.exitCode = await runCommandLine(process.argv.slice(2));

@@ -125,10 +125,12 @@ class Visit {
 
   #sessionEvent(event: SessionEvent): void {
     if (event.kind === "established") {
-      const { courier, desired, logFrom } = this.#options;
+      const { courier, desired, logFrom, logAgainFrom, readsLog = true } = this.#options;
       this.#sync = new CourierSync({
         certificate: courier.certificate,
         logFrom,
+        readsLog,
+        ...(logAgainFrom === undefined ? {} : { logAgainFrom }),
         ...(desired === undefined
           ? {}
           : { keyset: desired.keyset, policy: { ...desired.policy, bundles: desired.bundles } }),
@@ -208,7 +210,8 @@ class Visit {
         this.#facts.deltaRefused = { refusal: event.refusal, from: event.from };
         return;
       case "finished":
-        return event.fault === "bad-answer" ? this.#end({ code: "protocol", reason: event.fault }) : this.#finish();
+        if (event.fault !== "bad-answer") return this.#finish();
+        return this.#end({ code: "protocol", reason: event.claim ?? event.fault });
       case "committed":
       case "released":
         return;

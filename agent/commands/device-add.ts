@@ -6,7 +6,7 @@
 import { createReadStream } from "node:fs";
 import { concatBytes, utf8 } from "../../protocol/base/bytes.ts";
 import { failed, ok, type Result } from "../../protocol/base/result.ts";
-import { readSymbol } from "../../protocol/sticker/read-symbol.ts";
+import { readSymbols } from "../../protocol/sticker/read-symbols.ts";
 import { parseSetupCode, SETUP_CODE_LIMIT_CHARACTERS } from "../../protocol/wire/setup-code.ts";
 import { type PairAnswerView, pairAnswerView } from "../http/views.ts";
 import { readPicture } from "../sticker/picture-file.ts";
@@ -119,16 +119,19 @@ function startsLikeCode(bytes: Uint8Array): boolean {
   return PREFIX.every((byte, index) => bytes[index] === byte);
 }
 
+/** Other codes may be in the picture; the one of our own form counts, or else whichever was read, so that it can be named. */
 async function codeInPicture(bytes: Uint8Array): Promise<string | undefined> {
   const picture = await readPicture(bytes);
   if (!picture.ok) return undefined;
-  const symbol = readSymbol(picture.value.picture, QUIET_ZONE_MODULES);
-  return symbol.ok ? symbol.value.text : undefined;
+  const until = performance.now() + READ_LIMIT_MS;
+  const readings = readSymbols(picture.value.picture, { isOutOfTime: () => performance.now() > until });
+  const texts = readings.map((reading) => reading.text);
+  return texts.find((text) => parseSetupCode(text).ok) ?? texts[0];
 }
 
 const PREFIX = utf8("DOORLINK:");
 const TEXT_LIMIT_BYTES = SETUP_CODE_LIMIT_CHARACTERS + 16;
-const QUIET_ZONE_MODULES = 4;
+const READ_LIMIT_MS = 15_000;
 /** A telephone's photograph has 3 to 12 MiB. */
 const FILE_LIMIT_BYTES = 32 * 2 ** 20;
 /** Longer than the agent itself takes for a pairing, and for what the radio does before it. */

@@ -21,6 +21,11 @@ export function ageText(seconds: number | null): string {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
+/** A policy version as people read it. No authority signs a version 0: who reports it holds none, as a lock does that lost both banks (SPEC L3). */
+export function versionText({ version }: { readonly version: number }): string {
+  return version === 0 ? "none" : String(version);
+}
+
 export function timeText(unixSeconds: number): string {
   return new Date(unixSeconds * 1000).toISOString().replace("T", " ").slice(0, 19);
 }

@@ -162,10 +162,26 @@ async function makeFolder(path: string): Promise<void> {
 }
 
 function describeConfigFault(path: string, fault: ConfigFault): string {
-  if (fault.code === "config-unreadable") return `doorlink: cannot read the configuration ${path}: ${fault.reason}\n`;
+  if (fault.code === "config-unreadable") {
+    const { what, way } = unreadable.get(fault.reason) ?? { what: `cannot be read (${fault.reason})`, way: undefined };
+    return `doorlink: the configuration ${path} ${what}${way === undefined ? "" : `: ${way}`}\n`;
+  }
   const lines = fault.mistakes.map((mistake) => `  ${formatMistake(mistake)}\n`);
   return `doorlink: ${path} has ${lines.length} mistake${lines.length === 1 ? "" : "s"}:\n${lines.join("")}`;
 }
+
+/** By the system's word for it. */
+const unreadable: ReadonlyMap<string, { readonly what: string; readonly way: string }> = new Map([
+  [
+    "ENOENT",
+    {
+      what: "is not there",
+      way: "name the file that is, with run --config FILE, or write it: it needs site, gateway, stateDir and upstream.url",
+    },
+  ],
+  ["EACCES", { what: "may not be read by this user", way: "give it to the user that the agent runs as" }],
+  ["EISDIR", { what: "is a folder", way: "name the file in it" }],
+]);
 
 /** A stop takes at most 2 s. */
 const STOP_LIMIT_MS = 1_800;

@@ -2,7 +2,7 @@
 import { type DeviceView, type LockView, type StatusView, statusView } from "../http/views.ts";
 import { type CommandContext, complain, writeJson } from "./command.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { ageText, alignRows, progressText, timeText } from "./output.ts";
+import { ageText, alignRows, progressText, timeText, versionText } from "./output.ts";
 
 export async function runStatus(context: CommandContext): Promise<number> {
   const answer = await context.client.get("/api/status", statusView);
@@ -52,7 +52,7 @@ function lockRow({ device }: DeviceView, lock: LockView): readonly string[] {
     progress === null ? state : `${state}: ${progressText({ active: true, ...progress })}`,
     why ?? "-",
     sinceAgeSeconds === null ? "-" : ageText(sinceAgeSeconds),
-    reported === null ? "never reported" : `version ${reported.version} at ${timeText(reported.at)}`,
+    reported === null ? "never reported" : `version ${versionText(reported)} at ${timeText(reported.at)}`,
     ageText(heardAgeSeconds),
     visitBy === null ? "-" : timeText(visitBy),
     nextVisitText(lock),
@@ -103,7 +103,7 @@ function deviceRow(device: DeviceView): readonly string[] {
     device.network === "passive" ? "-" : ageText(device.heardAgeSeconds),
     device.syncState ?? "-",
     device.network === "ble" ? ageText(device.syncAgeSeconds) : "-",
-    desired === null ? "-" : `${holds === null ? "?" : holds.version}/${desired.version}`,
+    desired === null ? "-" : `${holds === null ? "?" : versionText(holds)}/${desired.version}`,
     battery === null ? "-" : `${battery.percent} % ${ageText(battery.ageSeconds)}`,
     firmware.version === null ? firmware.verdict : `${firmware.version} ${firmware.verdict}`,
     exposure.map(exposedText).join(", ") || "-",

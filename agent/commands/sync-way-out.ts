@@ -2,8 +2,18 @@
 
 /** One sentence; undefined: there is nothing that somebody at a gateway could do. */
 export function syncWayOut(code: string, reason: string | undefined, device: string): string | undefined {
-  const ofReason = code === "radio" && reason !== undefined ? wayByRadioFault.get(reason) : undefined;
-  return (ofReason ?? wayByFault.get(code))?.replaceAll("LOCK", device);
+  return (wayOfReason(code, reason) ?? wayByFault.get(code))?.replaceAll("LOCK", device);
+}
+
+function wayOfReason(code: string, reason: string | undefined): string | undefined {
+  if (reason === undefined) return undefined;
+  if (code === "radio") return wayByRadioFault.get(reason);
+  if (code === "refused") return wayByRefusal.get(reason) ?? wayByRefusal.get(reason.split(": ")[0] ?? "");
+  return code === "protocol" && isAboutItself(reason) ? liar : undefined;
+}
+
+function isAboutItself(reason: string): boolean {
+  return reason === "log-not-taken" || reason.startsWith("report-");
 }
 
 const again = "doorlink sync LOCK";
@@ -11,6 +21,27 @@ const again = "doorlink sync LOCK";
 const silent = `go near it, wake it by touch and ask again (${again}); if it stays silent give it fresh batteries or look at its supply, and where the model can be jumpstarted do that last`;
 const brokenLink = `ask again from nearer (${again}): it goes on behind what has arrived`;
 const listed = "doorlink status lists the locks of this gateway";
+
+/** SPEC Y20: pairing it anew gives it a log and keys of its own again. */
+const liar =
+  "what it says of itself cannot be true: ask again (doorlink sync LOCK); if it stays so somebody has got into it: look at it, reset it and pair it anew (doorlink device add LOCK --ble --code FILE)";
+
+/** By the whole reason, or by its step alone. */
+const wayByRefusal: ReadonlyMap<string, string> = new Map([
+  [
+    "time: round-trip-too-long",
+    `the answer on the time came later than 2 s; the rest went through. Ask again (${again}); if it stays so, the link upstream is slow: doorlink status`,
+  ],
+  ["time", "its clock stays as it is and the rest went through: doorlink status says whether the link upstream stands"],
+  [
+    "policy",
+    `it keeps the policy it has: ask again (${again}); if it stays so, doorlink firmware says whether its firmware is too old for it`,
+  ],
+  [
+    "release",
+    "its log is not freed, because it is not as the authority has it: reset it and pair it anew if it stays so",
+  ],
+]);
 
 const wayByFault: ReadonlyMap<string, string> = new Map([
   ["not-found", silent],

@@ -15,7 +15,7 @@ import { visitReasons } from "../sync/schedule.ts";
 import type { AgentFault } from "./agent-client.ts";
 import { type CommandContext, complain, describeVisitFault, writeJson } from "./command.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { alignRows, progressText, timeText } from "./output.ts";
+import { alignRows, progressText, timeText, versionText } from "./output.ts";
 import { syncWayOut } from "./sync-way-out.ts";
 
 export type SyncChoice = { readonly device: string } | "all" | "urgent";
@@ -183,7 +183,7 @@ export function syncText(answer: SyncAnswerView): string {
 }
 
 function policyText({ from, to }: SyncAnswerView): string {
-  return `${from === null ? "none" : from.version} -> ${to.version}`;
+  return `${from === null ? "none" : versionText(from)} -> ${versionText(to)}`;
 }
 
 /** Longer than the agent itself waits for a visit. */

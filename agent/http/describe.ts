@@ -47,21 +47,23 @@ export function describeExposures({ gateway, clock }: Omit<Described, "store">):
 }
 
 export function describePanels({ gateway, clock }: Omit<Described, "store">) {
-  return gateway.table.panelsDesired().map((panel) => {
-    // After a start without a link nobody has confirmed the list yet: its age is then that of the rotation.
-    const listedAtMs = gateway.table.desiredAtMs(panel.device) ?? panel.at * 1000;
-    return { ...describePanel(panel), listedAtMs, ageMs: Math.max(0, clock.nowMs() - listedAtMs) };
-  });
+  return gateway.table.panelsDesired().map((panel) => describePanel({ gateway, clock }, panel));
 }
 
-function describePanel(panel: PanelDesired) {
+export function describePanel({ gateway, clock }: Omit<Described, "store">, panel: PanelDesired) {
+  // After a start without a link nobody has confirmed the list yet: its age is then that of the rotation.
+  const listedAtMs = gateway.table.desiredAtMs(panel.device) ?? panel.at * 1000;
   return {
+    listedAtMs,
+    ageMs: Math.max(0, clock.nowMs() - listedAtMs),
     panel: panel.device,
     panelNumber: panel.panelNumber,
     doorName: panel.doorName,
     epoch: panel.rotation,
     current: panel.current,
     retired: [...panel.retired],
+    rotatedAtMs: panel.at * 1000,
+    seenAtMs: panel.seenAt === null ? null : panel.seenAt * 1000,
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * The agent's own HTTP API on loopback: what the gateway knows, and the two things that may be asked of it, a visit and a pairing. No
- * route opens a door, and nothing here takes a doorcode.
+ * The agent's own HTTP API on loopback: what the gateway knows, and the three things that may be asked of it: a visit, a pairing and another
+ * sticker. No route opens a door, and nothing here takes a doorcode.
  */
 import Fastify, { type FastifyInstance } from "fastify";
 import { z } from "zod";
@@ -10,6 +10,7 @@ import { parseSetupCode } from "../../protocol/wire/setup-code.ts";
 import { withDeadline } from "../base/deadline.ts";
 import type { PairFault } from "../sync/pairings.ts";
 import type { SyncAnswer, SyncFault } from "../sync/visits.ts";
+import { changeSticker, stickerStatusOf } from "./change-sticker.ts";
 import { type Described, describeExposures, describeLog, describePanels, describeStatus } from "./describe.ts";
 import { formatMetrics, METRICS_CONTENT_TYPE } from "./metrics.ts";
 import {
@@ -20,7 +21,9 @@ import {
   pairAnswerView,
   pairRequest,
   panelsAnswer,
+  panelView,
   statusView,
+  stickerRequest,
   syncAnswerView,
   syncProgressView,
   syncRequest,
@@ -130,6 +133,13 @@ function registerRoutes(app: FastifyInstance, described: Described): void {
       return reply.code(statusOf(answer.fault)).send(fault(answer.fault.code, answer.fault.reason));
     }
     return pairAnswerView.parse(answer);
+  });
+  app.post("/api/sticker", async (request, reply) => {
+    const body = stickerRequest.safeParse(request.body);
+    if (!body.success) return reply.code(400).send(badInput(body.error));
+    const changed = await changeSticker(described, body.data);
+    if (changed.ok) return panelView.parse(changed.value);
+    return reply.code(stickerStatusOf(changed.fault)).send(fault(changed.fault.code, changed.fault.reason));
   });
   app.get("/api/sync/:device", async (request, reply) => {
     const params = syncRequest.safeParse(request.params);

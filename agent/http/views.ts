@@ -3,6 +3,8 @@
  * Every fact carries its age or its moment; null is "not known". No key, no code and no payload of a sticker's secret is here.
  */
 import { z } from "zod";
+import { stickerEpochMax } from "../../protocol/sticker/token.ts";
+import { stickerActions } from "../../protocol/wire/messages/command.ts";
 import { revocationKinds } from "../../protocol/wire/messages/desired.ts";
 import { standardsSchema } from "../../protocol/wire/messages/event.ts";
 import { bluetoothAddress, clockQuality } from "../../protocol/wire/messages/fields.ts";
@@ -122,12 +124,23 @@ export const panelView = z.strictObject({
   panelNumber: z.number(),
   doorName: z.string(),
   epoch: z.number(),
-  current: z.string(),
+  /** Null: none is valid until the next rotation. */
+  current: z.string().nullable(),
   retired: z.array(z.string()),
+  rotatedAtMs: z.number(),
+  /** Since when the current one is known to hang on the wall; null: not yet. */
+  seenAtMs: z.number().nullable(),
   listedAtMs: z.number(),
   ageMs: z.number(),
 });
 export const panelsAnswer = z.array(panelView);
+
+/** A change of a panel's sticker, to be asked of the authority. `epoch`: the one that is meant; left out, the one that the gateway knows. */
+export const stickerRequest = z.strictObject({
+  panel: z.string().max(32),
+  action: z.enum(stickerActions),
+  epoch: z.int().min(0).max(stickerEpochMax).optional(),
+});
 
 export const logEntryView = z.looseObject({
   device: z.string(),

@@ -39,6 +39,11 @@ export interface EventAppend {
   readonly receivedAtMs: UnixMs;
   readonly events: readonly StoredEvent[];
   readonly documents?: readonly StoredDocument[];
+  /**
+   * Sequences that were read anew, or that the device says it never wrote: what is kept there and no receipt covers goes in the same commit,
+   * before the events come.
+   */
+  readonly drops?: { readonly first: number; readonly last: number };
 }
 
 export interface StoredEvent {

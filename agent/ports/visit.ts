@@ -29,8 +29,12 @@ export interface VisitOptions {
     readonly bundles: readonly { readonly from: number; readonly manifest: SignedBlob; readonly bytes: Uint8Array }[];
     readonly release: SignedBlob | null;
   };
-  /** First log sequence that this gateway does not have on disk. */
+  /** First log sequence that this gateway does not have on disk, or wants again. */
   readonly logFrom: number;
+  /** Where to read instead if the lock's log ends before `logFrom`: the first sequence that upstream has not taken. */
+  readonly logAgainFrom?: number;
+  /** False: there is no room for more of this lock's log. */
+  readonly readsLog?: boolean;
   /** The answer to the lock's nonce (16 bytes), of the authority or its delegate; undefined when it cannot be had in time, and the visit goes on without. */
   readonly askTime: (nonce: Uint8Array) => Promise<GivenTime | undefined>;
   /** Resolves when the run, as the lock sealed it, is on disk; only then may the visit tell the lock so. Runs come in order. */

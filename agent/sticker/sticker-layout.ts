@@ -23,11 +23,16 @@ export type StickerLayout = {
   readonly missing: string;
 };
 
+/** `sheet`: to be cut out, with paper to spare around it. `label`: the label's own edge is the edge, and every mm of it is wanted. */
+export type StickerForm = "sheet" | "label";
+
 /** Lays out symbol, quiet zone, door name, call to action and epoch. */
 export function layOutSticker(
   specification: StickerSpecification,
   words: { readonly doorName: string; readonly epoch: number },
+  form: StickerForm = "sheet",
 ): StickerLayout {
+  const { marginMm, bottomMm } = edges[form];
   const quietMm = specification.quietZoneModules * specification.moduleMm;
   const symbolMm = symbolModules(specification.symbolVersion) * specification.moduleMm;
   const widthMm = symbolMm + 2 * quietMm + 2 * marginMm;
@@ -37,7 +42,7 @@ export function layOutSticker(
   const name = setLine(words.doorName);
   const centred = (line: LetteredLine, topMm: number, capMm: number): PlacedLine => {
     // A long name is set smaller rather than cut; its middle stays where the line's middle is.
-    const scale = Math.min(capMm / capHeight, (widthMm - 2 * marginMm) / Math.max(line.width, 1));
+    const scale = Math.min(capMm / capHeight, (widthMm - 2 * lineMarginMm) / Math.max(line.width, 1));
     return {
       line,
       leftMm: (widthMm - line.width * scale) / 2,
@@ -59,11 +64,14 @@ export function layOutSticker(
   };
 }
 
-// Paper beyond the quiet zone, so that a careless cut does not eat it.
-const marginMm = 4.5;
+const edges = {
+  // Paper beyond the quiet zone, so that a careless cut does not eat it.
+  sheet: { marginMm: 4.5, bottomMm: 9 },
+  label: { marginMm: 0, bottomMm: 5 },
+} as const;
+const lineMarginMm = 4.5;
 const nameGapMm = 0.5;
 const nameCapMm = 4.6;
 const callCapMm = 2;
 const epochCapMm = 1.5;
 const lineGapMm = 2.6;
-const bottomMm = 9;

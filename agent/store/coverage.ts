@@ -26,6 +26,14 @@ export function addRange(coverage: Coverage, range: Range): Coverage {
   return [...apart, { first, last }].sort((left, right) => left.first - right.first);
 }
 
+/** Takes `range` out. */
+export function cutRange(coverage: Coverage, range: Range): Coverage {
+  return coverage.flatMap(({ first, last }) => [
+    ...(first < range.first ? [{ first, last: Math.min(last, range.first - 1) }] : []),
+    ...(last > range.last ? [{ first: Math.max(first, range.last + 1), last }] : []),
+  ]);
+}
+
 /** SPEC M8: highest sequence below which nothing is missing, and what was passed over. */
 export function coverageToReceipt(coverage: Coverage): Pick<Receipt, "through" | "missing"> {
   let through = FIRST_SEQUENCE - 1;

@@ -17,7 +17,7 @@ import {
   type StoredEvent,
   StoreError,
 } from "../ports/store.ts";
-import { addRange, type Coverage, countAbove, highest, type Range } from "./coverage.ts";
+import { addRange, type Coverage, countAbove, cutRange, highest, type Range } from "./coverage.ts";
 import { isSameEvent } from "./event-body.ts";
 
 interface DeviceRow {
@@ -58,7 +58,7 @@ export class StoreTables {
     const row = this.#row(batch.device);
     let stored = 0;
     let conflicting = 0;
-    let coverage = row.coverage;
+    let coverage = batch.drops === undefined ? row.coverage : this.#drop(row, batch.drops);
     for (const { sequence, boot, body, covers } of batch.events) {
       const { changes } = this.#statements.insertEvent.run(row.key, sequence, boot, batch.receivedAtMs, body);
       stored += Number(changes);
@@ -69,6 +69,14 @@ export class StoreTables {
     this.#saveCoverage(row, coverage);
     this.putDocuments(batch.documents ?? []);
     return { stored, duplicates: batch.events.length - stored, conflicting, coverage };
+  }
+
+  /** What a receipt covers stays: upstream has it. */
+  #drop({ key, receipted, coverage }: DeviceRow, { first, last }: Range): Coverage {
+    const from = Math.max(first, receipted + 1);
+    if (from > last) return coverage;
+    this.#statements.dropEvents.run(key, from, last);
+    return cutRange(coverage, { first: from, last });
   }
 
   #holdsEvent({ key }: DeviceRow, { sequence, boot, body }: StoredEvent): boolean {
@@ -208,6 +216,7 @@ interface Statements {
   readonly readDevices: StatementSync;
   readonly saveReceipt: StatementSync;
   readonly insertEvent: StatementSync;
+  readonly dropEvents: StatementSync;
   readonly readEvent: StatementSync;
   readonly readEvents: StatementSync;
   readonly readNewest: StatementSync;
@@ -224,6 +233,7 @@ function prepareStatements(database: DatabaseSync): Statements {
     readDevices: database.prepare("SELECT key, name, receipted FROM devices"),
     saveReceipt: database.prepare("UPDATE devices SET receipted = ? WHERE key = ?"),
     insertEvent: database.prepare("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?)"),
+    dropEvents: database.prepare("DELETE FROM events WHERE device = ? AND sequence BETWEEN ? AND ?"),
     readEvent: database.prepare("SELECT body FROM events WHERE device = ? AND sequence = ? AND boot = ?"),
     readEvents: database.prepare(
       "SELECT sequence, boot, body FROM events WHERE device = ? AND sequence > ? ORDER BY sequence, boot LIMIT ?",

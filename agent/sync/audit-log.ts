@@ -23,15 +23,19 @@ export function emptyAuditHead(pairingId: Uint8Array): AuditHead {
   return { pairingId, next: FIRST_SEQUENCE };
 }
 
-/** A run as one append. It may begin above `head.next`, because a lock keeps only so many entries, and never below. */
+/**
+ * A run as one append. It may begin above `head.next`, because a lock keeps only so many entries; where it begins below, the lock was read
+ * again, and the run takes the place of what was kept there. SPEC G4.
+ */
 export function sealedRunToAppend(
   device: DeviceId,
   head: AuditHead,
   { boot, from, count, batch }: SealedRun,
   receivedAtMs: UnixMs,
 ): { readonly append: EventAppend; readonly head: AuditHead } {
-  assert(count > 0 && from >= head.next, "a visit gives each entry once, in order");
+  assert(count > 0, "a run has an entry");
   const last = from + count - 1;
+  const drops = from < head.next ? { drops: { first: from, last } } : {};
   const event = eventToStored({
     boot,
     sequence: last,
@@ -43,9 +47,15 @@ export function sealedRunToAppend(
   });
   const after = { pairingId: head.pairingId, next: last + 1 };
   return {
-    append: { device, receivedAtMs, events: [event], documents: [auditHeadToDocument(device, after)] },
+    append: { device, receivedAtMs, events: [event], documents: [auditHeadToDocument(device, after)], ...drops },
     head: after,
   };
+}
+
+/** Takes away what is kept of a log from `next` on, which is more than the lock itself has. */
+export function endLogAt(device: DeviceId, pairingId: Uint8Array, next: number, receivedAtMs: UnixMs): EventAppend {
+  const head = auditHeadToDocument(device, { pairingId, next });
+  return { device, receivedAtMs, events: [], documents: [head], drops: { first: next, last: SEQUENCE_MAX } };
 }
 
 /** The head of this pairing as it was stored; a new pairing begins its own log. */
@@ -60,5 +70,7 @@ function auditHeadToDocument(device: DeviceId, { pairingId, next }: AuditHead): 
   const stored: z.output<typeof auditHeadSchema> = { pairingId: bytesToHex(pairingId), next };
   return { kind: "audit-head", device, body: JSON.stringify(stored) };
 }
+
+const SEQUENCE_MAX = 2 ** 32 - 1;
 
 const auditHeadSchema = z.object({ pairingId: z.string(), next: z.number().int().min(0) });

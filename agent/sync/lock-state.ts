@@ -38,9 +38,21 @@ export interface LockFacts {
 export type LockWhy =
   | "visit"
   | "refused"
+  | "policy-refused"
+  | "keyset-refused"
+  | "release-refused"
+  | "time-refused"
+  /** The lock takes an answer for 2 s only; everything else of the visit went through. */
+  | "time-answer-too-slow"
   | "wrong-lock"
   | "broke-protocol"
+  /** What it said of itself does not hang together, or nobody ever signed it. SPEC Y19, G18. */
+  | "contradicts-itself"
+  /** Upstream takes nothing of its log. SPEC G17. */
+  | "log-not-taken"
   | "older-policy-serves"
+  /** It had a policy and reports that it has none: both of its banks have rotted. SPEC L3. */
+  | "policy-lost"
   | "half-lease-past"
   | "no-report-after-policy"
   | "not-found"
@@ -91,8 +103,10 @@ const judgements: Readonly<Record<SyncState, (facts: LockFacts, now: UnixSeconds
     const why = fault === null ? undefined : refusalOf(fault);
     return fault === null || why === undefined ? undefined : { why, since: fault.at };
   },
-  stale: ({ wentBackAt, visitBy }, now) => {
-    if (wentBackAt !== null) return { why: "older-policy-serves", since: wentBackAt };
+  stale: ({ wentBackAt, visitBy, reported }, now) => {
+    if (wentBackAt !== null) {
+      return { why: reported?.version === 0 ? "policy-lost" : "older-policy-serves", since: wentBackAt };
+    }
     return visitBy !== null && now >= visitBy ? { why: "half-lease-past", since: visitBy } : undefined;
   },
   unconfirmed: ({ handedOver, reported }) => {
@@ -120,14 +134,22 @@ const judgements: Readonly<Record<SyncState, (facts: LockFacts, now: UnixSeconds
 function refusalOf({ code, reason }: NonNullable<LockFacts["fault"]>): LockWhy | undefined {
   switch (code) {
     case "refused":
-      return "refused";
+      return whyRefused(reason);
     case "handshake":
       return reason === "no-progress" ? undefined : "wrong-lock";
     case "protocol":
-      return "broke-protocol";
+      if (reason === "log-not-taken") return reason;
+      return reason?.startsWith("report-") === true ? "contradicts-itself" : "broke-protocol";
     default:
       return undefined;
   }
+}
+
+/** `reason` is the step and the lock's own word. */
+function whyRefused(reason: string | undefined): LockWhy {
+  const [step, refusal] = reason?.split(": ") ?? [];
+  if (step === "time") return refusal === "round-trip-too-long" ? "time-answer-too-slow" : "time-refused";
+  return step === "policy" || step === "keyset" || step === "release" ? `${step}-refused` : "refused";
 }
 
 /** A lock in reach advertises every second or two; five minutes of listening are more than chance and interference. */

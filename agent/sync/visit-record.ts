@@ -62,6 +62,8 @@ export interface VisitEnd {
   readonly outcome: VisitOutcome;
   /** What it was to bring; undefined: nothing. */
   readonly brought: { readonly policy: PolicyVersion; readonly visitBy: UnixSeconds | null } | undefined;
+  /** Nothing newer than what was brought has been published. */
+  readonly isNewest: boolean;
   /** May have gone over in this very visit. */
   readonly handedOver: VisitRecord["handedOver"];
   /** What the lock had reported before. */
@@ -105,11 +107,16 @@ function leaseAfter(record: VisitRecord, { outcome, brought, reportedBefore }: V
   return reportedBefore !== null && isSame(reportedBefore, reported) ? record.visitBy : null;
 }
 
-function wentBackAfter(record: VisitRecord, { outcome, reportedBefore, at }: VisitEnd): VisitRecord["wentBack"] {
+function wentBackAfter(
+  record: VisitRecord,
+  { outcome, reportedBefore, at, brought, isNewest }: VisitEnd,
+): VisitRecord["wentBack"] {
   const reported = outcome.reported?.policy;
   if (reported === undefined) return record.wentBack;
   const held = record.wentBack ?? (reportedBefore === null ? null : { ...versionOf(reportedBefore), at });
-  return held !== null && isNewer(held, reported) ? held : null;
+  // SPEC G18: what was never published was never held, whatever was reported while nobody could tell.
+  const wasNeverHeld = held !== null && brought !== undefined && isNewest && isNewer(held, brought.policy);
+  return held !== null && !wasNeverHeld && isNewer(held, reported) ? held : null;
 }
 
 function isSame(left: PolicyVersion, right: PolicyVersion): boolean {

@@ -23,7 +23,8 @@ import type {
   VisitOutcome,
   VisitProgress,
 } from "../ports/visit.ts";
-import { type AuditHead, documentToAuditHead, sealedRunToAppend } from "./audit-log.ts";
+import { FIRST_SEQUENCE, highest } from "../store/coverage.ts";
+import { type AuditHead, documentToAuditHead, endLogAt, sealedRunToAppend } from "./audit-log.ts";
 import { isNewer } from "./exposure.ts";
 import { SiteTime } from "./site-time.ts";
 import {
@@ -48,6 +49,12 @@ export interface VisitsOptions {
   readonly gateway: DeviceId;
   readonly askTime: (device: DeviceId, nonce: Uint8Array) => Promise<SignedBlob | "refused" | undefined>;
   readonly onStored: (device: DeviceId, first: number, last: number) => void;
+  /** What was kept of this device from a sequence on is not kept any more. */
+  readonly onDropped: (device: DeviceId, from: number) => void;
+  /** Upstream does not take all that it is sent of this device. */
+  readonly isUntaken: (device: DeviceId) => boolean;
+  /** What the authority published last is known here. */
+  readonly knowsNewest: () => boolean;
 }
 
 /** What `POST /api/sync` answers. */
@@ -153,14 +160,22 @@ export class Visits {
     return isSame ? desired.visitBy : this.record(device).visitBy;
   }
 
-  /** The lock's last report, unless it was another's under the same name, or its own from before it was reset. */
+  /** The lock's last report, unless it was another's under the same name, its own from before it was reset, or of what nobody published. */
   reported(device: DeviceId): Reported | null {
     const { table } = this.#options;
     const { reported } = table.words(device);
     const pairingId = table.device(device)?.pairingId;
+    if (reported !== null && this.#isBeyond(device, reported.policy)) return null;
     if (reported === null || pairingId === undefined) return reported;
     const reporter = pairingOf(reported);
     return reporter === undefined || equalBytes(reporter, pairingId) ? reported : null;
+  }
+
+  /** SPEC G18: no lock holds what its authority never published; a gateway that may have missed something cannot tell. */
+  #isBeyond(device: DeviceId, policy: PolicyVersion): boolean {
+    const { table, knowsNewest } = this.#options;
+    const desired = table.lockDesired(device);
+    return desired !== undefined && isNewer(policy, desired.policy) && knowsNewest();
   }
 
   /** The lock itself was met in the last visit. */
@@ -194,7 +209,9 @@ export class Visits {
         handOver.heard(progress);
       },
     });
-    const outcome = { ...visited, durationMs: Math.round(visited.durationMs) };
+    const timed = { ...visited, durationMs: Math.round(visited.durationMs) };
+    const outcome = this.#believed(device, plan.readsLog === false ? logNotTaken(timed) : timed);
+    if (visited.ok) await this.#endLog(device, plan.lock.pairingId, visited.reported.logNext);
     const progress = this.#lastProgress(device, false);
     const handedOver = await handOver.settled();
     await this.#keepOutcome(device, outcome, { isAutomatic, brought, handedOver });
@@ -207,6 +224,12 @@ export class Visits {
     }
     log.info({ device, fault: fault?.code, reason: fault?.reason, durationMs, bytes, logEntries }, "visit ended");
     return outcome.ok ? this.#done(device, outcome) : { device, fault: outcome.fault };
+  }
+
+  #believed(device: DeviceId, outcome: VisitOutcome): VisitOutcome {
+    if (outcome.reported === null || !this.#isBeyond(device, outcome.reported.policy)) return outcome;
+    const fault = outcome.ok ? ({ code: "protocol", reason: "report-beyond-published" } as const) : outcome.fault;
+    return { ...outcome, ok: false, fault, reported: null };
   }
 
   /** Everything is there that a visit needs. A lock of which this is not true is no candidate: it would be chosen again at once. */
@@ -241,6 +264,7 @@ export class Visits {
     const { address, staticPublicKey, pairingId, certificate } = needs;
     const stored = (await store.readDocuments("audit-head")).find((document) => document.device === device);
     let head = documentToAuditHead(stored, pairingId);
+    const reading = await this.#reading(device, head);
     const desired = table.lockDesired(device);
     return {
       radio,
@@ -248,7 +272,7 @@ export class Visits {
       courier: { staticPrivateKey: courierPrivateKey, certificate },
       lock: { device, staticPublicKey, pairingId },
       ...(desired === undefined ? {} : { desired }),
-      logFrom: head.next,
+      ...reading,
       askTime: (nonce) => this.#timeFor(device, pairingId, nonce),
       storeRun: async (run) => {
         head = await this.#storeRun(device, head, run);
@@ -257,6 +281,24 @@ export class Visits {
         this.#traceById.set(device, { ...this.trace(device), progress: { ...progress, active: true } }),
       clock,
       random,
+    };
+  }
+
+  /**
+   * From where to read the log: behind what is here, and behind what upstream has where it does not take what is here. SPEC G17.
+   */
+  async #reading(
+    device: DeviceId,
+    { next }: AuditHead,
+  ): Promise<Pick<VisitOptions, "logFrom" | "logAgainFrom" | "readsLog">> {
+    const { store, isUntaken } = this.#options;
+    const waiting = (await store.outbox()).find((entry) => entry.device === device);
+    const logAgainFrom = Math.min(next, Math.max(FIRST_SEQUENCE, (waiting?.receipted ?? next - 1) + 1));
+    const isRefused = waiting !== undefined && isUntaken(device);
+    return {
+      logFrom: isRefused ? logAgainFrom : next,
+      logAgainFrom,
+      readsLog: (waiting?.depth ?? 0) < (isRefused ? UNTAKEN_ENTRIES_LIMIT : WAITING_ENTRIES_LIMIT),
     };
   }
 
@@ -278,6 +320,18 @@ export class Visits {
     await store.appendEvents(append);
     onStored(device, run.from, after.next - 1);
     return after;
+  }
+
+  /** What is here of a log from its own end on was never in it: a lock told it that was not itself. SPEC G17. */
+  async #endLog(device: DeviceId, pairingId: Uint8Array, next: number): Promise<void> {
+    const { store, clock, log, onDropped } = this.#options;
+    const stored = (await store.readDocuments("audit-head")).find((document) => document.device === device);
+    const isBeyond =
+      documentToAuditHead(stored, pairingId).next > next || highest(await store.coverage(device)) >= next;
+    if (!isBeyond) return;
+    log.warn({ device, next }, "dropped entries beyond the end of the lock's log");
+    await store.appendEvents(endLogAt(device, pairingId, next, clock.nowMs()));
+    onDropped(device, next);
   }
 
   /**
@@ -315,7 +369,7 @@ export class Visits {
     outcome: VisitOutcome,
     visit: Pick<VisitEnd, "isAutomatic" | "brought" | "handedOver">,
   ): Promise<void> {
-    const { table, gateway, random } = this.#options;
+    const { table, gateway, random, knowsNewest } = this.#options;
     const at = this.#now();
     const { reported } = outcome;
     const known = table.device(device);
@@ -328,7 +382,14 @@ export class Visits {
         ...(reported === null ? {} : { reported: { v: 1, device, ...reported, at, courier: gateway } }),
       });
     }
-    const end = { ...visit, at, outcome, reportedBefore, fraction: random.fraction() };
+    const end = {
+      ...visit,
+      at,
+      outcome,
+      reportedBefore,
+      isNewest: knowsNewest(),
+      fraction: random.fraction(),
+    };
     await this.#keepRecord(device, recordAfterVisit(this.record(device), end));
     await this.notePending(device);
   }
@@ -378,6 +439,16 @@ function pairingOf(reported: Reported): Uint8Array | undefined {
 
 /** The schedule asks for every lock several times a second. */
 const pairingByReport = new WeakMap<Reported, Uint8Array>();
+
+/** The rest went through, but upstream takes nothing of what this lock says of itself: somebody must look at it. */
+function logNotTaken(outcome: VisitOutcome): VisitOutcome {
+  return outcome.ok ? { ...outcome, ok: false, fault: { code: "protocol", reason: "log-not-taken" } } : outcome;
+}
+
+/** Four times what a lock's ring holds, 18 MB at most: what upstream does not take is not collected for ever. */
+const UNTAKEN_ENTRIES_LIMIT = 4_096;
+/** Two months without a link at a door of a thousand comings and goings a day; 290 MB, if a lock makes a batch of each entry. */
+const WAITING_ENTRIES_LIMIT = 65_536;
 
 const noTrace: VisitTrace = { endedAtMs: null, since: null, progress: null, hasSpoken: false };
 

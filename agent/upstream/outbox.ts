@@ -15,6 +15,8 @@ export type PublishBatch = (device: DeviceId, payload: string) => Promise<void>;
 
 interface Lane {
   receipted: number;
+  /** Whether `receipted` is what the store says, and not only what was there before the first event of this lane. */
+  isReceiptKnown: boolean;
   last: number;
   /** Everything up to here was published on this connection. */
   cursor: number;
@@ -30,6 +32,8 @@ export class Outbox {
   readonly #clock: Clock;
   readonly #onError: (error: unknown) => void;
   readonly #laneByDevice = new Map<DeviceId, Lane>();
+  /** Of devices that have no lane at the moment, as far as it was heard since the start. */
+  readonly #receiptedByDevice = new Map<DeviceId, number>();
   #publish: PublishBatch | undefined;
   #pumping = false;
   #pumpAgain = false;
@@ -50,7 +54,7 @@ export class Outbox {
   async start(publish: PublishBatch): Promise<void> {
     this.stop();
     for (const { device, receipted, last } of await this.#store.outbox()) {
-      this.#laneByDevice.set(device, newLane(receipted, last));
+      this.#laneByDevice.set(device, newLane(receipted, last, true));
     }
     this.#publish = publish;
     this.pump();
@@ -65,7 +69,7 @@ export class Outbox {
   /** Events of `device` from `first` to `last` came onto the disk. */
   stored(device: DeviceId, first: number, last: number): void {
     if (this.#publish === undefined) return;
-    const lane = this.#laneByDevice.get(device) ?? newLane(first - 1, last);
+    const lane = this.#laneByDevice.get(device) ?? this.#newLane(device, first, last);
     this.#laneByDevice.set(device, lane);
     lane.last = Math.max(lane.last, last);
     // A hole that was filled late: what follows is sent again, and upstream drops the doubles by name.
@@ -73,9 +77,24 @@ export class Outbox {
     this.pump();
   }
 
+  /** The events of `device` from this sequence on are not on the disk any more. */
+  dropped(device: DeviceId, from: number): void {
+    const lane = this.#laneByDevice.get(device);
+    if (lane === undefined || lane.last < from) return;
+    lane.last = from - 1;
+    while ((lane.unreceipted.at(-1) ?? -1) >= from) lane.unreceipted.pop();
+    if (lane.receipted >= lane.last) this.#laneByDevice.delete(device);
+  }
+
+  /** Upstream has been sent all of this device more than once over this connection and has not taken all of it. */
+  isUntaken(device: DeviceId): boolean {
+    return (this.#laneByDevice.get(device)?.resends ?? 0) > 0;
+  }
+
   /** Upstream has everything up to and with `through`. Fulfilled when that is on disk. */
   async receipt(device: DeviceId, through: number): Promise<void> {
     await this.#store.recordReceipt(device, through);
+    this.#receiptedByDevice.set(device, Math.max(through, this.#receiptedByDevice.get(device) ?? through));
     const lane = this.#laneByDevice.get(device);
     if (lane === undefined) return;
     if (through > lane.receipted) {
@@ -108,6 +127,7 @@ export class Outbox {
   }
 
   async #pumpAll(): Promise<void> {
+    await this.#learnReceipts();
     this.#giveUpWaiting();
     let sent = true;
     while (sent && this.#publish !== undefined) {
@@ -118,6 +138,27 @@ export class Outbox {
       }
     }
     this.#setTimer();
+  }
+
+  /** What came first after a start may lie far behind what is receipted; what fills the hole later must not count as receipted with it. */
+  async #learnReceipts(): Promise<void> {
+    const unknown = [...this.#laneByDevice].filter(([, lane]) => !lane.isReceiptKnown);
+    if (unknown.length === 0) return;
+    const waiting = await this.#store.outbox();
+    for (const [device, lane] of unknown) {
+      lane.receipted = Math.min(
+        lane.receipted,
+        waiting.find((entry) => entry.device === device)?.receipted ?? lane.receipted,
+      );
+      lane.isReceiptKnown = true;
+    }
+  }
+
+  /** All before `first` was published before, or is not here. */
+  #newLane(device: DeviceId, first: number, last: number): Lane {
+    const known = this.#receiptedByDevice.get(device);
+    const lane = newLane(Math.min(first - 1, known ?? first - 1), last, known !== undefined);
+    return { ...lane, cursor: first - 1 };
   }
 
   async #sendNext(device: DeviceId, lane: Lane): Promise<boolean> {
@@ -171,8 +212,8 @@ export class Outbox {
   }
 }
 
-function newLane(receipted: number, last: number): Lane {
-  return { receipted, last, cursor: receipted, unreceipted: [], resendAtMs: 0, resends: 0 };
+function newLane(receipted: number, last: number, isReceiptKnown: boolean): Lane {
+  return { receipted, isReceiptKnown, last, cursor: receipted, unreceipted: [], resendAtMs: 0, resends: 0 };
 }
 
 /** Messages without a receipt, over all devices: 64 of 64 events fill 150 ms at 27,000 events a second. */

@@ -10,6 +10,8 @@ import {
   type CommandName,
   pairCommandSchema,
   pairResultSchema,
+  stickerCommandSchema,
+  stickerResultSchema,
   timeCommandSchema,
   timeResultSchema,
 } from "../../protocol/wire/messages/command.ts";
@@ -57,6 +59,11 @@ export type PairAnswer =
   | { readonly ok: true; readonly sealed: Uint8Array | undefined }
   | { readonly ok: false; readonly reason: string };
 
+/** The authority's answer about a sticker; `rotation` is the panel's after it, and its list came before this. */
+export type StickerAnswer =
+  | { readonly ok: true; readonly rotation: number }
+  | { readonly ok: false; readonly reason: string };
+
 export class Upstream {
   readonly #options: UpstreamOptions;
   readonly #outbox: Outbox;
@@ -64,6 +71,7 @@ export class Upstream {
   readonly #retainedByTopic = new Map<string, string>();
   readonly #askedById = new Map<string, (answer: SignedBlob | "refused" | undefined) => void>();
   readonly #pairingById = new Map<string, (answer: PairAnswer) => void>();
+  readonly #stickerById = new Map<string, (answer: StickerAnswer) => void>();
   readonly #stop = new AbortController();
   #connection: UpstreamConnection | undefined;
   #status: UpstreamStatus;
@@ -137,6 +145,14 @@ export class Upstream {
     this.#outbox.stored(device, first, last);
   }
 
+  eventsDropped(device: DeviceId, from: number): void {
+    this.#outbox.dropped(device, from);
+  }
+
+  isUntaken(device: DeviceId): boolean {
+    return this.#outbox.isUntaken(device);
+  }
+
   /** Asks the authority for the time on behalf of a lock. Undefined: no link, or no answer in time. */
   async askTime(device: DeviceId, nonce: Uint8Array): Promise<SignedBlob | "refused" | undefined> {
     const command = { device, nonce: bytesToBase64(nonce) };
@@ -152,6 +168,17 @@ export class Upstream {
       formatPayload(pairCommandSchema, { v: 1, id, from: this.#options.gateway, ...question });
     return this.#ask("pair", payloadOf, PAIR_ANSWER_MS, {
       byId: this.#pairingById,
+      unreachable: { ok: false, reason: "unreachable" },
+      noAnswer: { ok: false, reason: "no-answer" },
+    });
+  }
+
+  /** Asks the authority for a change of a panel's sticker. `reason`: as above. */
+  async askSticker(question: Omit<z.input<typeof stickerCommandSchema>, "v" | "id" | "from">): Promise<StickerAnswer> {
+    const payloadOf = (id: string): string =>
+      formatPayload(stickerCommandSchema, { v: 1, id, from: this.#options.gateway, ...question });
+    return this.#ask("sticker", payloadOf, STICKER_ANSWER_MS, {
+      byId: this.#stickerById,
       unreachable: { ok: false, reason: "unreachable" },
       noAnswer: { ok: false, reason: "no-answer" },
     });
@@ -263,7 +290,8 @@ export class Upstream {
       case "receipt":
         return this.#receipt(topic.device, payload);
       case "result":
-        return topic.name === "pair" ? this.#pairResult(payload) : this.#result(payload);
+        if (topic.name === "pair") return this.#pairResult(payload);
+        return topic.name === "sticker" ? this.#stickerResult(payload) : this.#result(payload);
       case "command":
         if (topic.name !== "unlock") return this.#refuse("command not known", topic.channel);
         return this.#options.onUnlock(topic.device, payload);
@@ -304,6 +332,15 @@ export class Upstream {
     this.#pairingById.get(id)?.(answer);
   }
 
+  #stickerResult(payload: Uint8Array): void {
+    const read = parsePayload(stickerResultSchema, payload);
+    if (!read.ok) return this.#refuse(read.fault.code, "result");
+    const { id, state, rotation, reason } = read.value;
+    if (state === "accepted" || state === "executing") return;
+    const isDone = state === "done" && rotation !== undefined;
+    this.#stickerById.get(id)?.(isDone ? { ok: true, rotation } : { ok: false, reason: reason ?? state });
+  }
+
   #refuse(fault: string, channel: string): void {
     this.#status = { ...this.#status, refused: this.#status.refused + 1 };
     this.#options.log.warn({ fault, channel }, "refused a message from upstream");
@@ -318,6 +355,7 @@ export class Upstream {
     this.#outbox.stop();
     for (const settle of [...this.#askedById.values()]) settle(undefined);
     for (const settle of [...this.#pairingById.values()]) settle({ ok: false, reason: "unreachable" });
+    for (const settle of [...this.#stickerById.values()]) settle({ ok: false, reason: "unreachable" });
   }
 
   /** A publish without PUBACK in its time means that nobody is there: the connection is given up, and the next one says it all again. */
@@ -341,4 +379,6 @@ const GOODBYE_MS = 500;
 const TIME_ANSWER_MS = 1_400;
 /** Somebody stands at the door, and the lock gives its courier 10 s without progress. */
 const PAIR_ANSWER_MS = 8_000;
+/** Somebody waits at a command line, with no door open. */
+const STICKER_ANSWER_MS = 8_000;
 const GREETING_AT_ONCE = 32;

@@ -14,7 +14,7 @@ import { phoneSensor } from "./sensor.ts";
 export type PhotoOrder = {
   /** The sticker's face as PNG. */
   readonly sticker: Uint8Array;
-  /** How wide it was printed. Default 50 mm. */
+  /** How wide it was printed. Default: as its file's density says, 50 mm without one. */
   readonly stickerWidthMm?: number;
   readonly seed: number;
   readonly format?: "jpeg" | "png";
@@ -38,10 +38,13 @@ export type Photograph = {
   };
 };
 
+/** The front of every emulated panel, whatever hangs in it: its rim is what a photograph is measured against. */
+export const emulatedBezel = { widthMm: 78, heightMm: 94, proudMm: 1.5, lipMm: 2 } as const;
+
 /** Takes one photograph. Faults of the sticker file are our own mistake and throw. */
 export async function photographSticker(order: PhotoOrder): Promise<Photograph> {
   const face = await readFace(order.sticker);
-  const scene = hangSticker(face, order.stickerWidthMm ?? 50, order.seed);
+  const scene = hangSticker(face.picture, order.stickerWidthMm ?? face.widthMm ?? 50, order.seed);
   const { shot, warmth } = chooseShot(order);
   const { width, height, rgb, truth } = renderColour(scene, shot, warmth);
   const developed = sharp(rgb, { raw: { width, height, channels: 3 } });
@@ -61,13 +64,17 @@ export async function photographSticker(order: PhotoOrder): Promise<Photograph> 
   };
 }
 
-async function readFace(png: Uint8Array): Promise<GreyPicture> {
+async function readFace(png: Uint8Array): Promise<{ picture: GreyPicture; widthMm: number | undefined }> {
+  const { width: widthPx, density } = await sharp(png).metadata();
   const { data, info } = await sharp(png)
     .flatten({ background: "#fff" })
     .toColourspace("b-w")
     .raw()
     .toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, luma: new Uint8Array(data) };
+  return {
+    picture: { width: info.width, height: info.height, luma: new Uint8Array(data) },
+    widthMm: density === undefined ? undefined : (25.4 * widthPx) / density,
+  };
 }
 
 /** On a metal panel with a screw in each corner, in front of a plastered or brick wall. */
@@ -81,11 +88,9 @@ function hangSticker(face: GreyPicture, widthMm: number, seed: number): Scene {
       ...{ seed, wall: random.next() < 0.75 ? "plaster" : "brick", wallTone: between(0.3, 0.6), wallMm: 360 },
       ...{ wallTexels: 900 },
       bezel: {
-        ...{ widthMm: widthMm + 2 * plateBorderMm, heightMm: heightMm + 2 * plateBorderMm, xMm: 0, yMm: 0 },
+        ...{ ...emulatedBezel, xMm: 0, yMm: 0 },
         ...{
           turnDegrees: 0,
-          lipMm: 2,
-          proudMm: 1.5,
           cornerMm: 5,
           lipShade: plateShade * 0.8,
           plateShade,
@@ -120,5 +125,3 @@ function chooseShot(order: PhotoOrder): { readonly shot: Shot; readonly warmth: 
     warmth: between(-0.05, 0.09),
   };
 }
-
-const plateBorderMm = 14;

@@ -8,11 +8,11 @@
  * could write one of its own and have the lock free what nobody has. Source: SPEC Y9.
  */
 import { z } from "zod";
-import { comparePolicyOrder } from "../../protocol/access/policy.ts";
-import { equalBytes } from "../../protocol/base/bytes.ts";
+import { comparePolicyOrder, policyRoot } from "../../protocol/access/policy.ts";
+import { bytesToHex, equalBytes } from "../../protocol/base/bytes.ts";
 import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
 import { auditChainHead, signRelease, verifyReport } from "../../protocol/sync/authority.ts";
-import { auditChainStart } from "../../protocol/wire/audit-entry.ts";
+import { auditChainStart, auditEntry } from "../../protocol/wire/audit-entry.ts";
 import { base64Field, uint32 } from "../../protocol/wire/messages/fields.ts";
 import type { LockReport, SignedBlob } from "../../protocol/wire/signed-objects.ts";
 import type { Authority } from "./authority.ts";
@@ -45,13 +45,22 @@ const chainSchema = z.object({
 });
 export type ChainState = z.output<typeof chainSchema>;
 
-export type ReportVerdict = "verified" | "not-paired" | "wrong-pairing" | "not-verified" | "beyond-numbers";
+export type ReportVerdict =
+  | "verified"
+  | "not-paired"
+  | "wrong-pairing"
+  | "not-verified"
+  | "beyond-numbers"
+  /** The lock says under its own MAC that it holds what this authority never signed for it: a later version, or another root. */
+  | "policy-not-signed";
 
 export class AuditChains {
   readonly #authority: Authority;
   readonly #record: EventRecord;
   readonly #documents: Documents;
   readonly #stateByDevice = new Map<string, ChainState>();
+  /** Nonces for which the time was asked since the latest report was taken: a report with one of them was made after it. */
+  readonly #askedByDevice = new Map<string, readonly string[]>();
 
   constructor(authority: Authority, record: EventRecord, documents: Documents) {
     this.#authority = authority;
@@ -62,14 +71,18 @@ export class AuditChains {
   /** Undefined for a device that is not paired. */
   state(device: string): ChainState | undefined {
     const pairing = this.#authority.state.pairings[device];
-    const keys = this.#authority.pairingKeys(device);
-    if (pairing === undefined || keys === undefined) return undefined;
+    if (pairing === undefined) return undefined;
     const known = this.#stateByDevice.get(device) ?? this.#documents.get(documentName(device), chainSchema)?.body;
-    // A new pairing is a new lock with a new log.
+    // A new pairing is a new lock with a new log. Its keys are reckoned only for that: it is asked for often.
     const valid = known !== undefined && equalBytes(known.pairingId, pairing.pairingId);
-    const state = valid ? known : newChain(keys.chain, pairing.pairingId);
-    this.#stateByDevice.set(device, state);
+    const state = valid ? known : this.#newState(device, pairing.pairingId);
+    if (state !== undefined) this.#stateByDevice.set(device, state);
     return state;
+  }
+
+  #newState(device: string, pairingId: Uint8Array): ChainState | undefined {
+    const keys = this.#authority.pairingKeys(device);
+    return keys === undefined ? undefined : newChain(keys.chain, pairingId);
   }
 
   /** Takes a lock's report as its gateway carried it. Only one with the lock's own MAC counts. */
@@ -81,15 +94,54 @@ export class AuditChains {
     if (!report.ok) return "not-verified";
     if (!equalBytes(report.value.pairingId, state.pairingId)) return "wrong-pairing";
     if (report.value.logNext > this.#authority.sequenceMax(device)) return "beyond-numbers";
+    // SPEC Y20: what was never signed is held by no lock, and such a word ends no exposure.
+    if (!this.#wasSigned(device, report.value)) return "policy-not-signed";
     this.#authority.pairingHeld(device);
     // A retained report comes again at every connection, and an older one may come late: neither takes anything back.
-    if (state.report === null || !isOlder(report.value, state.report)) {
+    if (state.report === null || !this.#isOutdated(device, report.value, state)) {
+      this.#askedByDevice.delete(device);
       const begun = state.report === null ? this.#begunAt(device, state, report.value) : state;
       this.#save(device, { ...begun, report: reportFields(report.value, at) }, at);
       this.#authority.confirmPolicy(device, report.value);
     }
     this.#advance(device, at);
     return "verified";
+  }
+
+  /** A lock asks for the time with the nonce that its report of the same visit will have. */
+  timeAsked(device: DeviceId, nonce: Uint8Array): void {
+    const asked = [...(this.#askedByDevice.get(device) ?? []), bytesToHex(nonce)];
+    this.#askedByDevice.set(device, asked.slice(-askedKept));
+  }
+
+  /**
+   * Older by its numbers, unless the lock asked for the time in that visit after the latest report had come, and the numbers of that one
+   * are nothing but its own word: then the lock has lied about them, and would never be heard again. SPEC Y20.
+   */
+  #isOutdated(device: DeviceId, came: LockReport, { report: latest, through }: ChainState): boolean {
+    if (latest === null || !isOlder(came, latest)) return false;
+    const isFresh = this.#askedByDevice.get(device)?.includes(bytesToHex(came.nonce)) ?? false;
+    const isSameNumbers = came.bootCount === latest.bootCount && came.logNext === latest.logNext;
+    return !isFresh || !(isSameNumbers || !this.#isProven(device, latest, through));
+  }
+
+  /** The record holds the log up to this report, checked, and its last entry is of the boot that the report names. */
+  #isProven(device: DeviceId, { bootCount, logNext }: NonNullable<ChainState["report"]>, through: number): boolean {
+    if (through < logNext - 1) return false;
+    const [bytes] = this.#record.rawEntries(device, logNext - 1, logNext - 1);
+    const last = bytes === undefined ? undefined : auditEntry.decode(bytes);
+    return last?.ok === true && last.value.boot === bootCount;
+  }
+
+  /** Nothing newer than the newest, and of what is still known by its bytes only these. */
+  #wasSigned(device: DeviceId, report: LockReport): boolean {
+    const newest = this.#authority.state.policies[device];
+    if (report.version === 0) return true;
+    if (newest === undefined || comparePolicyOrder(report, newest) > 0) return false;
+    const known = [newest, ...newest.former, ...newest.behind].find(
+      (policy) => comparePolicyOrder(policy, report) === 0,
+    );
+    return known === undefined || equalBytes(policyRoot(known.bundle), report.root);
   }
 
   /**
@@ -128,7 +180,8 @@ export class AuditChains {
       return this.#save(device, { ...state, through: target, head: whole, brokenAt: null }, at);
     }
     // SPEC Y9: that a part is lost is believed only when the lock says so under its MAC, and what it has follows from there.
-    const isLost = logFirst > state.through + 1;
+    // A lock that has lost something has written so since: without an entry behind it, it is a number and nothing else.
+    const isLost = logFirst > state.through + 1 && logFirst < logNext;
     const kept = isLost ? this.#chain(device, headBefore, logFirst, target) : undefined;
     if (kept !== undefined && equalBytes(kept, chainHead)) {
       const lastLost = logFirst - 1;
@@ -192,6 +245,9 @@ function isOlder(left: LockReport, right: NonNullable<ChainState["report"]>): bo
   if (boots === 0 && log === 0) return comparePolicyOrder(left, right) < 0;
   return boots <= 0 && log <= 0;
 }
+
+/** As many couriers as may be on their way with one lock's reports. */
+const askedKept = 8;
 
 /** Numbered by its shape: a state of another shape is begun anew, and the whole log is chained over again. */
 const documentName = (device: string): string => `chain-3/${device}`;

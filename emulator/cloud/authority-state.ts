@@ -31,7 +31,17 @@ export const authorityStateSchema = z.object({
   keyset: z.object({ epoch: uint32, since: unixTime }).default({ epoch: 1, since: unixSeconds(0) }),
   panels: z.record(
     z.string(),
-    z.object({ number: uint32, rotation: uint32, rotatedAt: unixTime, openedAt: unixTime.nullable() }),
+    z.object({
+      number: uint32,
+      rotation: uint32,
+      rotatedAt: unixTime,
+      /** When the directory was first opened by the current sticker. */
+      openedAt: unixTime.nullable(),
+      /** When a gateway first read the current sticker off the wall. */
+      checkedAt: unixTime.nullable().default(null),
+      /** Since when the sticker of this rotation is dead too; null: it is valid. */
+      retiredAt: unixTime.nullable().default(null),
+    }),
   ),
   pairings: z.record(
     z.string(),

@@ -483,10 +483,28 @@ export class Authority {
     const state = this.#state.panels[panel];
     if (state === undefined) return failed({ code: "no-such-panel", came: panel });
     if (!mayRotate(state)) return failed({ code: "no-rotations-left" });
-    const rotated = { ...state, rotation: state.rotation + 1, rotatedAt: this.now(), openedAt: null };
+    const unseen = { openedAt: null, checkedAt: null, retiredAt: null };
+    const rotated = { ...state, ...unseen, rotation: state.rotation + 1, rotatedAt: this.now() };
     this.#change({ panels: { ...this.#state.panels, [panel]: rotated } });
     const { rotation, current } = panelStickers(this.keys.sticker, this.publicUrl, rotated);
+    assert(current !== null, "a panel has a valid sticker after each rotation");
     return ok({ panel, rotation, payload: current });
+  }
+
+  /** Ends a panel's current sticker without another; it is dead when this returns. Twice is once. SPEC Q58. */
+  retireSticker(panel: string): Result<{ readonly panel: string; readonly rotation: number }, NoSuch> {
+    const state = this.#state.panels[panel];
+    if (state === undefined) return failed({ code: "no-such-panel", came: panel });
+    const retired = { ...state, openedAt: null, checkedAt: null, retiredAt: state.retiredAt ?? this.now() };
+    this.#change({ panels: { ...this.#state.panels, [panel]: retired } });
+    return ok({ panel, rotation: state.rotation });
+  }
+
+  /** A gateway read a panel's current sticker off the wall. The first time counts. SPEC Q60. */
+  stickerSeen(panel: string): void {
+    const state = this.#state.panels[panel];
+    if (state === undefined || state.retiredAt !== null || state.checkedAt !== null) return;
+    this.#change({ panels: { ...this.#state.panels, [panel]: { ...state, checkedAt: this.now() } } });
   }
 
   stickersOf(panel: string): PanelStickers | undefined {
@@ -786,7 +804,7 @@ export class Authority {
     const panels = { ...this.#state.panels };
     for (const { id } of site.panels) {
       const number = Math.max(0, ...Object.values(panels).map((panel) => panel.number)) + 1;
-      panels[id] ??= { number, rotation: 1, rotatedAt: this.now(), openedAt: null };
+      panels[id] ??= { number, rotation: 1, rotatedAt: this.now(), openedAt: null, checkedAt: null, retiredAt: null };
     }
     return panels;
   }

@@ -131,6 +131,7 @@ export class Carried {
     if (pairing === undefined) return failed({ code: "not-a-paired-lock" });
     if (nonce.length !== nonceBytes) return failed({ code: "bad-nonce" });
     const { pairingId } = pairing;
+    this.#parts.chains.timeAsked(device, nonce);
     return ok(answerTime(roles, { pairingId, nonce, unixMs: now, radiusMs: clockRadiusMs }));
   }
 

@@ -11,6 +11,8 @@ import type { CloudLog } from "./log.ts";
 import type { PhoneCouriers } from "./phone-couriers.ts";
 import type { CloudPorts } from "./ports.ts";
 import type { EventRecord } from "./record.ts";
+import type { StickerDesk } from "./sticker-desk.ts";
+import type { StickerRecord } from "./sticker-record.ts";
 import type { UnlockRecord } from "./unlock-record.ts";
 import type { Unlocks } from "./unlocks.ts";
 
@@ -27,6 +29,8 @@ export interface CloudParts {
   readonly outbox: Outbox;
   readonly unlocks: Unlocks;
   readonly unlockRecord: UnlockRecord;
+  readonly stickers: StickerDesk;
+  readonly stickerRecord: StickerRecord;
   readonly ports: CloudPorts;
   readonly log: CloudLog;
   /** Publishes everything desired anew; what has not changed is the same message again. */

@@ -23,6 +23,8 @@ import type { CloudLog } from "./log.ts";
 import { PhoneCouriers } from "./phone-couriers.ts";
 import type { CloudPorts } from "./ports.ts";
 import { EventRecord, type OpenFault, openCloudDatabase } from "./record.ts";
+import { StickerDesk } from "./sticker-desk.ts";
+import { StickerRecord } from "./sticker-record.ts";
 import { UnlockRecord } from "./unlock-record.ts";
 import { Unlocks } from "./unlocks.ts";
 
@@ -57,6 +59,14 @@ export async function createCloud(options: CloudOptions): Promise<Result<Cloud, 
   const table = new DeviceTable(documents);
   const chains = new AuditChains(authority, record, documents);
   const { clock } = ports;
+  const stickerRecord = new StickerRecord(database.value);
+  const stickers = new StickerDesk({
+    authority,
+    record: stickerRecord,
+    clock,
+    log,
+    send: (message) => broker.publish(message),
+  });
   const unlockRecord = new UnlockRecord(database.value);
   const unlocks = new Unlocks({
     authority,
@@ -74,6 +84,7 @@ export async function createCloud(options: CloudOptions): Promise<Result<Cloud, 
     table,
     carried,
     unlocks,
+    stickers,
     clock,
     log,
     send: (message) => broker.publish(message),
@@ -116,6 +127,8 @@ export async function createCloud(options: CloudOptions): Promise<Result<Cloud, 
     outbox,
     unlocks,
     unlockRecord,
+    stickers,
+    stickerRecord,
     ports,
     log,
     publishDesired,

@@ -19,6 +19,7 @@ import type { Authority } from "./authority.ts";
 import type { GatewayState } from "./authority-state.ts";
 import type { OutgoingMessage } from "./broker.ts";
 import { revocationsToSend } from "./pending-revocations.ts";
+import { seenOnWall } from "./stickers.ts";
 import { scheduleHints } from "./urgency.ts";
 
 /** Everything that is desired now. `releaseOf` gives the latest signed release of a lock's log, null when nothing is free yet. */
@@ -124,6 +125,7 @@ export function desiredOfPanel(authority: Authority, panel: DeviceId): OutgoingM
     current: stickers.current,
     retired: [...stickers.retired],
     at: known.rotatedAt,
+    seenAt: seenOnWall(known),
   });
   return { topic: { site: site.id, device: panel, channel: "desired" }, payload };
 }

@@ -7,6 +7,7 @@ import type { CloudParts } from "./cloud-parts.ts";
 import { doorNameOf } from "./desired.ts";
 import { heldPolicy } from "./device-reports.ts";
 import type { HealthView } from "./device-table.ts";
+import { seenOnWall } from "./stickers.ts";
 import type { PolicyVersion } from "./version-order.ts";
 
 export interface SyncView {
@@ -30,11 +31,15 @@ export interface DeviceRow extends HealthView {
   readonly doorName: string | null;
   /** Whatever holds a policy of this authority; null for everything else. */
   readonly sync: SyncView | null;
-  /** Passive panels; `openedAt` null: the current sticker has not been seen on the wall yet. */
+  /** Passive panels; `seenAt` null: the current sticker has not been seen on the wall yet, neither opened nor checked. */
   readonly sticker: {
     readonly rotation: number;
     readonly rotatedAt: number;
     readonly openedAt: number | null;
+    readonly checkedAt: number | null;
+    readonly seenAt: number | null;
+    /** Null: the sticker of this rotation is valid. */
+    readonly retiredAt: number | null;
     readonly retired: number;
   } | null;
 }
@@ -102,6 +107,7 @@ function trustedWord(word: SyncWord | undefined, holds: boolean): SyncWord | und
 function stickerView({ authority }: CloudParts, panel: string): DeviceRow["sticker"] {
   const state = authority.state.panels[panel];
   if (state === undefined) return null;
-  const { rotation, rotatedAt, openedAt } = state;
-  return { rotation, rotatedAt, openedAt, retired: rotation - 1 };
+  const { rotation, rotatedAt, openedAt, checkedAt, retiredAt } = state;
+  const retired = rotation - (retiredAt === null ? 1 : 0);
+  return { rotation, rotatedAt, openedAt, checkedAt, seenAt: seenOnWall(state), retiredAt, retired };
 }

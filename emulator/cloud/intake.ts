@@ -12,6 +12,8 @@ import { type Birth, birthSchema } from "../../protocol/wire/messages/birth.ts";
 import {
   pairCommandSchema,
   pairResultSchema,
+  stickerCommandSchema,
+  stickerResultSchema,
   timeCommandSchema,
   timeResultSchema,
   UNLOCK_PAYLOAD_LIMIT_BYTES,
@@ -32,6 +34,7 @@ import { blobFields, desiredOfGateway } from "./desired.ts";
 import type { DeviceTable } from "./device-table.ts";
 import type { CloudLog } from "./log.ts";
 import type { EventRecord } from "./record.ts";
+import type { StickerDesk } from "./sticker-desk.ts";
 import type { UnlockResultFault, Unlocks } from "./unlocks.ts";
 
 export type IntakeFault =
@@ -50,6 +53,7 @@ export interface IntakeParts {
   readonly table: DeviceTable;
   readonly carried: Carried;
   readonly unlocks: Unlocks;
+  readonly stickers: StickerDesk;
   readonly clock: WorldClock;
   readonly log: CloudLog;
   /** Sends what the authority says; called after what it answers is on disk. */
@@ -208,6 +212,7 @@ export class Intake {
   #command(gateway: DeviceId, topic: Topic, payload: Uint8Array, now: UnixMs): Result<void, IntakeFault> {
     if (topic.device !== AUTHORITY_ID) return failed({ code: "command-unknown" });
     if (topic.name === "pair") return this.#pair(gateway, topic, payload);
+    if (topic.name === "sticker") return this.#sticker(gateway, topic, payload);
     if (topic.name !== "time") return failed({ code: "command-unknown" });
     const command = parsePayload(timeCommandSchema, payload);
     if (!command.ok) return command;
@@ -253,6 +258,23 @@ export class Intake {
       payload: formatPayload(pairResultSchema, { v: 1, id, device, ...result }),
     });
     if (done.ok) onPaired();
+    return ok(undefined);
+  }
+
+  /** A gateway asks for a change of a panel's sticker. The panel's new list is said before the result, so that who asked has it. SPEC Q59. */
+  #sticker(gateway: DeviceId, topic: Topic, payload: Uint8Array): Result<void, IntakeFault> {
+    const command = parsePayload(stickerCommandSchema, payload);
+    if (!command.ok) return command;
+    const { id, from, device, action, rotation } = command.value;
+    if (from !== gateway) return failed({ code: "gateway-mismatch" });
+    const done = this.#parts.stickers.request({ gateway, panel: device, action, rotation });
+    const result = done.ok
+      ? { state: "done" as const, rotation: done.value.rotation }
+      : { state: "refused" as const, reason: done.fault.code };
+    this.#parts.send({
+      topic: { site: topic.site, device: gateway, channel: "result", name: "sticker" },
+      payload: formatPayload(stickerResultSchema, { v: 1, id, device, ...result }),
+    });
     return ok(undefined);
   }
 }

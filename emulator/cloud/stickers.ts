@@ -1,8 +1,10 @@
 /**
  * The stickers of a site's panels: each panel has a rotation epoch; the sticker of this epoch is current, those before it are
- * dead from the moment of the rotation. Payloads are minted again from the key whenever they are asked for.
+ * dead from the moment of the rotation. A panel whose current sticker is retired has no valid one until it is rotated (SPEC Q58).
+ * Payloads are minted again from the key whenever they are asked for.
  */
 import { assert } from "../../protocol/base/result.ts";
+import type { UnixSeconds } from "../../protocol/base/units.ts";
 import {
   checkStickerMac,
   foldStickerToken,
@@ -15,7 +17,8 @@ import type { PanelState } from "./authority-state.ts";
 
 export interface PanelStickers {
   readonly rotation: number;
-  readonly current: string;
+  /** Null: it is retired, and is the last of those. */
+  readonly current: string | null;
   /** Oldest first; the latest 256. */
   readonly retired: readonly string[];
 }
@@ -32,14 +35,17 @@ export function isPublicUrl(text: string): boolean {
 }
 
 export function panelStickers(key: Uint8Array, publicUrl: string, panel: PanelState): PanelStickers {
-  const oldest = Math.max(1, panel.rotation - retiredMax);
-  const epochs = Array.from({ length: panel.rotation - oldest }, (_, index) => oldest + index);
+  const isRetired = panel.retiredAt !== null;
+  const next = panel.rotation + (isRetired ? 1 : 0);
+  const oldest = Math.max(1, next - retiredMax);
+  const epochs = Array.from({ length: next - oldest }, (_, index) => oldest + index);
   const payloadOf = (epoch: number): string => {
     const minted = mintStickerPayload({ key, publicUrl, panelNumber: panel.number, epoch });
     assert(minted.ok, "the public URL was checked when the cloud started");
     return minted.value.payload;
   };
-  return { rotation: panel.rotation, current: payloadOf(panel.rotation), retired: epochs.map(payloadOf) };
+  const current = isRetired ? null : payloadOf(panel.rotation);
+  return { rotation: panel.rotation, current, retired: epochs.map(payloadOf) };
 }
 
 /** Judges the text after `/L/`, in whatever case it was typed. SPEC Q8: no claim of a token counts without its MAC. */
@@ -53,14 +59,20 @@ export function judgeToken(
   if (checkStickerMac(key, token.value) === "mac-differs") return { verdict: "unknown", why: "mac-differs" };
   const found = Object.entries(panels).find(([, panel]) => panel.number === token.value.panelNumber);
   if (found === undefined) return { verdict: "unknown", why: "no-such-panel" };
-  const [panel, { rotation }] = found;
+  const [panel, { rotation, retiredAt }] = found;
   if (token.value.epoch > rotation) return { verdict: "unknown", why: "epoch-ahead" };
-  return { verdict: token.value.epoch === rotation ? "current" : "retired", panel };
+  return { verdict: token.value.epoch === rotation && retiredAt === null ? "current" : "retired", panel };
 }
 
 /** False when the panel has had as many stickers as a token can count. */
 export function mayRotate(panel: PanelState): boolean {
   return panel.rotation < stickerEpochMax;
+}
+
+/** Since when the current sticker is known to hang there, by whatever showed it first; null: nobody has shown it. SPEC Q60. */
+export function seenOnWall({ openedAt, checkedAt }: PanelState): UnixSeconds | null {
+  if (openedAt === null || checkedAt === null) return openedAt ?? checkedAt;
+  return openedAt < checkedAt ? openedAt : checkedAt;
 }
 
 /** As many as the `desired` message of a panel takes; an older one is retired all the same, by its epoch. */

@@ -91,7 +91,8 @@ export function deviceLog({ house, options }: SnapshotParts, id: string) {
   });
 }
 
-function lockPart(host: LockHost, { clock }: HouseOptions) {
+/** What is to be seen of a lock itself. */
+export function lockPart(host: LockHost, { clock }: Pick<HouseOptions, "clock">) {
   const { firmware } = host;
   const { epoch, version, stale } = firmware.policy;
   const reading = firmware.clock(clock.monotonicMs());
@@ -106,6 +107,8 @@ function lockPart(host: LockHost, { clock }: HouseOptions) {
     logNext: firmware.log?.next ?? null,
     bootCount: firmware.bootCount,
     paired: firmware.paired,
+    /** Why it is not paired any more, when rot took its pairing (SPEC L17); null: it did not. */
+    lostPairing: firmware.lostPairing ?? null,
     visited: host.visited,
     clock: {
       quality: reading.quality,

@@ -1,19 +1,24 @@
 /**
- * Finds, reads and measures one QR symbol in a grey picture: print files and flat scans. This is the one file of protocol/
- * that knows `jsqr`.
+ * Reads and measures one QR symbol of a flat picture: print files and flat scans.
  *
- * Rules: SPEC Q20-Q23. Theory: jsQR finds and decodes on a reduced copy, because it needs seconds for a page at full
- * resolution. Its corners are good to a module or so only; size is therefore measured again in the full picture, from the outer edges
- * of the finder patterns along many parallel lines, to a fraction of a pixel. jsQR tells neither level nor errors: the
- * text is encoded again with every level and mask, and the grid that fits best says both.
+ * Rules: SPEC Q20-Q23. Theory: `read-symbols.ts` finds, reads and proves a symbol wherever it stands; of one that lies flat and
+ * upright, all lines of modules are then measured in the full picture (`measure-modules.ts`), first from where the symbol was
+ * found and once more from where that says it is.
  */
-import jsqr from "jsqr";
 import { failed, ok, type Result } from "../base/result.ts";
-import { type GreyPicture, greyToRgba, lumaAt, reducePicture } from "./grey-picture.ts";
+import { type GreyPicture, lumaAt } from "./grey-picture.ts";
+import {
+  countMixedModules,
+  type ModuleLines,
+  measureLines,
+  measureQuietZone,
+  modulePoint,
+  type QuietZone,
+  type SymbolFrame,
+} from "./measure-modules.ts";
 import { distance, type Point } from "./plane.ts";
-import type { SymbolQuality } from "./print-check.ts";
-import { symbolModules } from "./specification.ts";
-import { payloadToSymbol } from "./symbol.ts";
+import type { SymbolQuality, WidthRange } from "./print-check.ts";
+import { readSymbols, type SymbolReading } from "./read-symbols.ts";
 
 /** Symbol without quiet zone, in pixels along the picture's axes; `tilted` when its sides do not follow them. */
 export type PixelExtent =
@@ -24,251 +29,184 @@ export type ReadSymbol = {
   readonly text: string;
   readonly extent: PixelExtent;
   readonly quality: Omit<SymbolQuality, "printScalingOff">;
-  /** Outer corners as the symbol stands: top left, top right, bottom right, bottom left; in pixels. */
+  /** Outer corners as the symbol was printed: top left, top right, bottom right, bottom left; in pixels. */
   readonly corners: readonly [Point, Point, Point, Point];
 };
 
-/** `empty-text`: a symbol was found and its text is empty or not UTF-8, which no sticker is. */
-export type ReadSymbolFault = { readonly code: "no-symbol" } | { readonly code: "empty-text" };
+export type ReadSymbolFault = { readonly code: "no-symbol" };
 
 /**
- * Reads the most prominent symbol. `quietZoneModules` is how far out the quiet zone is looked at.
- * Faults: no-symbol, empty-text. Never throws; the work is bounded by the picture's size. Source: SPEC Q20-Q23.
+ * Reads the most certain symbol. `quietZoneModules` is how far out the quiet zone is looked at.
+ * Fault: no-symbol (also one whose text is empty). Never throws; the work is bounded by the picture's size. Source: SPEC Q20-Q23.
  */
 export function readSymbol(picture: GreyPicture, quietZoneModules: number): Result<ReadSymbol, ReadSymbolFault> {
-  const found = findSymbol(picture);
-  if (!found.ok) return found;
-  const { text, version } = found.value;
-  const frame = measureFrame(picture, found.value);
-  const unknown = { errorCorrectionLevel: undefined, maskPattern: undefined, moduleErrors: undefined };
-  if (frame === undefined) {
-    return ok({
-      text,
-      extent: { kind: "tilted" },
-      quality: { symbolVersion: version, ...unknown, quietZoneModules: undefined, contrastPercent: undefined },
-      corners: found.value.corners,
-    });
+  const [first] = measureFlatSymbols(picture, quietZoneModules, 1);
+  return first === undefined ? failed({ code: "no-symbol" }) : ok(first);
+}
+
+/** Reads up to `symbolsMax` symbols of a flat picture, such as a sheet of stickers; the most certain ones first. */
+export function measureFlatSymbols(
+  picture: GreyPicture,
+  quietZoneModules: number,
+  symbolsMax: number,
+): readonly ReadSymbol[] {
+  const few = readWithin(picture, Math.min(symbolsMax, 2), attemptsMax);
+  // One symbol is the rule; only where there are two are all of a sheet looked for.
+  const all = few.length < 2 || symbolsMax <= 2 ? few : readWithin(picture, symbolsMax, sheetAttemptsMax);
+  return all.map((reading) => measureReading(picture, reading, quietZoneModules));
+}
+
+/** A flat file shows its symbols early or not at all; what takes a photograph longer is not looked for here. */
+function readWithin(picture: GreyPicture, symbolsMax: number, attempts: number): readonly SymbolReading[] {
+  let asked = 0;
+  return readSymbols(picture, { symbolsMax, isOutOfTime: () => ++asked > attempts });
+}
+
+/** Measures a symbol that was read in `picture`. */
+export function measureReading(picture: GreyPicture, reading: SymbolReading, quietZoneModules: number): ReadSymbol {
+  const { text, version, errorCorrectionLevel, maskPattern, inverted, mirrored, symbol } = reading;
+  const upright = inverted ? { ...picture, luma: picture.luma.map((luma) => 255 - luma) } : picture;
+  const measured = measureFrame(upright, reading);
+  const about = { symbolVersion: version, errorCorrectionLevel, maskPattern, inverted, mirrored };
+  if (measured === undefined) {
+    const unseen = { moduleErrors: undefined, quietZoneModules: undefined, contrastPercent: undefined };
+    return { text, extent: { kind: "tilted" }, quality: { ...about, ...unseen }, corners: reading.corners };
   }
-  const grid = sampleModules(picture, frame);
-  return ok({
+  const { frame, across, down } = measured;
+  const isUpright = isAlongPicture(frame);
+  const [x, y] = isUpright ? [across, down] : [down, across];
+  const [width, height] = isUpright ? [frame.width, frame.height] : [frame.height, frame.width];
+  const quiet = measureQuietZone(upright, frame, quietZoneModules);
+  const { light, dark } = medianLuma(picture, frame, symbol);
+  return {
     text,
-    extent: frameExtent(frame),
+    extent: { kind: "flat", width, height, uncertainty: extentUncertaintyPx },
     quality: {
-      symbolVersion: version,
-      ...(encodeAgain(text, version, grid.dark) ?? unknown),
-      quietZoneModules: measureQuietZone(picture, frame, quietZoneModules),
-      contrastPercent: grid.contrastPercent,
+      ...about,
+      moduleErrors: countOtherModules(upright, frame, symbol),
+      mixedModules: countMixedModules(upright, frame, symbol),
+      quietZoneModules: Math.min(quiet.left, quiet.top, quiet.right, quiet.bottom),
+      quietZoneSide: narrowestSide(quiet),
+      contrastPercent: light > 0 ? (100 * (light - dark)) / light : undefined,
+      moduleRange: { x: rangeOf(x), y: rangeOf(y), unit: "px" },
     },
     corners: frameCorners(frame),
-  });
-}
-
-type FoundSymbol = {
-  readonly text: string;
-  readonly version: number;
-  readonly topLeft: Point;
-  readonly topRight: Point;
-  readonly bottomLeft: Point;
-  readonly corners: readonly [Point, Point, Point, Point];
-};
-
-/** Tries jsQR on ever finer copies; the first that gives a text wins. */
-function findSymbol(picture: GreyPicture): Result<FoundSymbol, ReadSymbolFault> {
-  const longest = Math.max(picture.width, picture.height);
-  const factors = new Set(searchSidesPx.map((side) => Math.max(1, Math.ceil(longest / side))));
-  let sawEmpty = false;
-  for (const factor of factors) {
-    const copy = reducePicture(picture, factor);
-    // jsQR keeps options between calls, so each call states its own (reference: its `defaultOptions` is mutated).
-    const read = jsqr.default(greyToRgba(copy), copy.width, copy.height, { inversionAttempts: "attemptBoth" });
-    if (read === null) continue;
-    if (read.data === "") {
-      sawEmpty = true;
-      continue;
-    }
-    const full = (point: Point): Point => ({ x: point.x * factor, y: point.y * factor });
-    const at = read.location;
-    return ok({
-      text: read.data,
-      version: read.version,
-      topLeft: full(at.topLeftFinderPattern),
-      topRight: full(at.topRightFinderPattern),
-      bottomLeft: full(at.bottomLeftFinderPattern),
-      corners: [full(at.topLeftCorner), full(at.topRightCorner), full(at.bottomRightCorner), full(at.bottomLeftCorner)],
-    });
-  }
-  return failed({ code: sawEmpty ? "empty-text" : "no-symbol" });
-}
-
-/** The symbol's own axes in the picture: unit vectors along its top and left sides, its corner and its extent. */
-type Frame = {
-  readonly modules: number;
-  readonly corner: Point;
-  readonly across: Point;
-  readonly down: Point;
-  readonly width: number;
-  readonly height: number;
-  /** Luma between the finder's dark ring and the light ring inside it. */
-  readonly threshold: number;
-};
-
-/**
- * Undefined when the symbol is not an upright rectangle, or a finder has no clear edge. jsQR's finder centres may be off
- * by several pixels, which over a symbol's width would turn the frame; so the finders are measured twice, the second time
- * along axes through the centres that the first time found.
- */
-function measureFrame(picture: GreyPicture, found: FoundSymbol): Frame | undefined {
-  const modules = symbolModules(found.version);
-  const rough = measureFinders(picture, found, modules);
-  const fine = rough === undefined ? undefined : measureFinders(picture, centresOf(rough), modules);
-  if (fine === undefined) return undefined;
-  const { across, down, topLeft, topRight, bottomLeft, threshold } = fine;
-  const squareError = Math.abs(across.x * down.x + across.y * down.y);
-  const axisError = Math.min(Math.abs(across.x), Math.abs(across.y));
-  if (squareError > squareErrorMax || axisError > axisErrorMax) return undefined;
-  // The finders are of one size unless the picture was taken at an angle.
-  const widths = [topLeft, topRight, bottomLeft].map((finder) => finder.left + finder.right);
-  const heights = [topLeft, topRight, bottomLeft].map((finder) => finder.top + finder.bottom);
-  if (differ(widths) || differ(heights)) return undefined;
-  return {
-    modules,
-    corner: moved(moved(topLeft.centre, across, -topLeft.left), down, -topLeft.top),
-    across,
-    down,
-    width: distance(topLeft.centre, topRight.centre) + topLeft.left + topRight.right,
-    height: distance(topLeft.centre, bottomLeft.centre) + topLeft.top + bottomLeft.bottom,
-    threshold,
   };
 }
 
-type FinderCentres = Pick<FoundSymbol, "topLeft" | "topRight" | "bottomLeft">;
+type MeasuredFrame = { readonly frame: SymbolFrame; readonly across: ModuleLines; readonly down: ModuleLines };
 
-/** A finder's middle, and how far it is from there to its four edges along the symbol's axes, in pixels. */
-type Finder = {
-  readonly centre: Point;
-  readonly left: number;
-  readonly right: number;
-  readonly top: number;
-  readonly bottom: number;
-};
+/** Undefined when the symbol is not an upright rectangle of one scale, or shows no clear edges. */
+function measureFrame(picture: GreyPicture, reading: SymbolReading): MeasuredFrame | undefined {
+  let frame = frameOf(picture, reading, reading.corners) ?? frameOfFinders(picture, reading);
+  let lines: Omit<MeasuredFrame, "frame"> | undefined;
+  for (let round = 0; round < measureRounds && frame !== undefined; round++) {
+    const across = measureLines(picture, frame, reading.symbol, "across");
+    const down = measureLines(picture, frame, reading.symbol, "down");
+    if (across === undefined || down === undefined) return undefined;
+    lines = { across, down };
+    frame = {
+      ...frame,
+      corner: moved(moved(frame.corner, frame.across, across.start), frame.down, down.start),
+      width: across.pitch * frame.modules,
+      height: down.pitch * frame.modules,
+    };
+  }
+  return frame === undefined || lines === undefined ? undefined : { frame, ...lines };
+}
 
-type Finders = {
-  readonly across: Point;
-  readonly down: Point;
-  readonly threshold: number;
-  readonly topLeft: Finder;
-  readonly topRight: Finder;
-  readonly bottomLeft: Finder;
-};
-
-function measureFinders(picture: GreyPicture, centres: FinderCentres, modules: number): Finders | undefined {
-  const across = unitVector(centres.topLeft, centres.topRight);
-  const down = unitVector(centres.topLeft, centres.bottomLeft);
-  const moduleAcross = distance(centres.topLeft, centres.topRight) / (modules - 7);
-  const moduleDown = distance(centres.topLeft, centres.bottomLeft) / (modules - 7);
-  const threshold = finderThreshold(picture, centres.topLeft, across, moduleAcross);
-  if (threshold === undefined) return undefined;
-  const edge = (centre: Point, out: Point, along: Point, outModule: number, alongModule: number) =>
-    edgeDistances(picture, { centre, out, along, outModule, alongModule, threshold });
-  const measure = (centre: Point): Finder => ({
-    centre,
-    left: edge(centre, negative(across), down, moduleAcross, moduleDown),
-    right: edge(centre, across, down, moduleAcross, moduleDown),
-    top: edge(centre, negative(down), across, moduleDown, moduleAcross),
-    bottom: edge(centre, down, across, moduleDown, moduleAcross),
-  });
-  const [topLeft, topRight, bottomLeft] = [
-    measure(centres.topLeft),
-    measure(centres.topRight),
-    measure(centres.bottomLeft),
-  ];
-  const complete = [topLeft, topRight, bottomLeft].every(
-    ({ left, right, top, bottom }) => !Number.isNaN(left + right + top + bottom),
+/** The frame where the symbol was found. Undefined for one that is turned, skewed or seen at an angle. */
+function frameOf(
+  picture: GreyPicture,
+  { modules, symbol }: SymbolReading,
+  corners: SymbolReading["corners"],
+): SymbolFrame | undefined {
+  const [topLeft, topRight, bottomRight, bottomLeft] = corners;
+  const [top, bottom] = [distance(topLeft, topRight), distance(bottomLeft, bottomRight)];
+  const [left, right] = [distance(topLeft, bottomLeft), distance(topRight, bottomRight)];
+  if (![top, bottom, left, right].every((side) => side >= modules)) return undefined;
+  if (differ(top, bottom) || differ(left, right)) return undefined;
+  // Halfway between opposite sides: a corner that was found a little off turns the frame half as much.
+  const across = unitVector(
+    { x: topLeft.x + bottomLeft.x, y: topLeft.y + bottomLeft.y },
+    { x: topRight.x + bottomRight.x, y: topRight.y + bottomRight.y },
   );
-  return complete ? { across, down, threshold, topLeft, topRight, bottomLeft } : undefined;
-}
-
-/** The true middles, halfway between opposite edges. */
-function centresOf(finders: Finders): FinderCentres {
-  const middle = ({ centre, left, right, top, bottom }: Finder): Point =>
-    moved(moved(centre, finders.across, (right - left) / 2), finders.down, (bottom - top) / 2);
-  return {
-    topLeft: middle(finders.topLeft),
-    topRight: middle(finders.topRight),
-    bottomLeft: middle(finders.bottomLeft),
-  };
-}
-
-function differ(sizes: readonly number[]): boolean {
-  const largest = Math.max(...sizes);
-  return largest - Math.min(...sizes) > Math.max(finderSpreadPxMin, finderSpreadShare * largest);
+  const down = unitVector(
+    { x: topLeft.x + topRight.x, y: topLeft.y + topRight.y },
+    { x: bottomLeft.x + bottomRight.x, y: bottomLeft.y + bottomRight.y },
+  );
+  if (Math.abs(across.x * down.x + across.y * down.y) > squareErrorMax) return undefined;
+  if (Math.min(Math.abs(across.x), Math.abs(across.y)) > axisErrorMax) return undefined;
+  const [width, height] = [(top + bottom) / 2, (left + right) / 2];
+  const frame = { modules, corner: topLeft, across, down, width, height, threshold: 0 };
+  const { light, dark } = medianLuma(picture, frame, symbol);
+  return light - dark < lumaStepMin ? undefined : { ...frame, threshold: (light + dark) / 2 };
 }
 
 /**
- * Median distance in pixels from a finder's centre to its edge in direction `out`, over lines across the middle five of
- * its seven modules; NaN when fewer than half of the lines meet an edge.
+ * Corners of a map that bends after uneven modules may be far off; its finders are not. A frame through their middles counts
+ * if hardly any module disagrees with it, which under perspective many at the fourth corner would.
  */
-function edgeDistances(
-  picture: GreyPicture,
-  line: {
-    readonly centre: Point;
-    readonly out: Point;
-    readonly along: Point;
-    readonly outModule: number;
-    readonly alongModule: number;
-    readonly threshold: number;
-  },
-): number {
-  const distances: number[] = [];
-  for (let step = -edgeLines; step <= edgeLines; step++) {
-    const start = moved(line.centre, line.along, (2.5 * line.alongModule * step) / edgeLines);
-    const met = edgeDistance(picture, start, line.out, line.outModule, line.threshold);
-    if (met !== undefined) distances.push(met);
+function frameOfFinders(picture: GreyPicture, reading: SymbolReading): SymbolFrame | undefined {
+  const { map, modules, symbol } = reading;
+  const topLeft = map.toPicture(3.5, 3.5);
+  const across = between(topLeft, map.toPicture(modules - 3.5, 3.5), modules - 7);
+  const down = between(topLeft, map.toPicture(3.5, modules - 3.5), modules - 7);
+  const at = (column: number, row: number): Point => ({
+    x: topLeft.x + (column - 3.5) * across.x + (row - 3.5) * down.x,
+    y: topLeft.y + (column - 3.5) * across.y + (row - 3.5) * down.y,
+  });
+  const frame = frameOf(picture, reading, [at(0, 0), at(modules, 0), at(modules, modules), at(0, modules)]);
+  if (frame === undefined) return undefined;
+  return countOtherModules(picture, frame, symbol) <= otherShareMax * symbol.length ? frame : undefined;
+}
+
+/** One module's step from one finder's middle to another's. */
+function between(from: Point, to: Point, modules: number): Point {
+  return { x: (to.x - from.x) / modules, y: (to.y - from.y) / modules };
+}
+
+function differ(one: number, other: number): boolean {
+  const larger = Math.max(one, other);
+  return Math.abs(one - other) > Math.max(sideSpreadPxMin, sideSpreadShare * larger);
+}
+
+/** Of the modules' middles. */
+function medianLuma(picture: GreyPicture, frame: SymbolFrame, symbol: Uint8Array) {
+  const luma: [number[], number[]] = [[], []];
+  for (let at = 0; at < symbol.length; at++) luma[symbol[at] === 1 ? 1 : 0].push(moduleLuma(picture, frame, at));
+  return { light: median(luma[0]), dark: median(luma[1]) };
+}
+
+function countOtherModules(picture: GreyPicture, frame: SymbolFrame, symbol: Uint8Array): number {
+  let others = 0;
+  for (let at = 0; at < symbol.length; at++) {
+    if (moduleLuma(picture, frame, at) < frame.threshold !== (symbol[at] === 1)) others++;
   }
-  return distances.length > edgeLines ? median(distances) : Number.NaN;
+  return others;
 }
 
-/** Walks outward from the middle of the dark ring (3 modules from the centre) to the first light sample. */
-function edgeDistance(
-  picture: GreyPicture,
-  start: Point,
-  out: Point,
-  module: number,
-  threshold: number,
-): number | undefined {
-  const step = Math.min(0.5, module / 8);
-  let walked = 3 * module;
-  let before = sample(picture, moved(start, out, walked));
-  // A dark ring that is light at its middle is no finder edge.
-  if (before >= threshold) return undefined;
-  while (walked < 5 * module) {
-    walked += step;
-    const at = moved(start, out, walked);
-    // Where the picture ends the symbol ends: a file may be cut at the symbol's edge.
-    if (!isInside(picture, at)) return walked;
-    const here = sample(picture, at);
-    if (here >= threshold) return walked - (step * (here - threshold)) / (here - before);
-    before = here;
-  }
-  return undefined;
+function moduleLuma(picture: GreyPicture, frame: SymbolFrame, at: number): number {
+  const row = Math.floor(at / frame.modules);
+  const point = modulePoint(frame, (at % frame.modules) + 0.5, row + 0.5);
+  return lumaAt(picture, point.x, point.y);
 }
 
-function finderThreshold(picture: GreyPicture, centre: Point, across: Point, module: number): number | undefined {
-  const light =
-    (sample(picture, moved(centre, across, 2 * module)) + sample(picture, moved(centre, across, -2 * module))) / 2;
-  const dark =
-    (sample(picture, moved(centre, across, 3 * module)) + sample(picture, moved(centre, across, -3 * module))) / 2;
-  return light - dark >= lumaStepMin ? (light + dark) / 2 : undefined;
+function rangeOf({ narrowest, widest, noise }: ModuleLines): WidthRange {
+  return { narrowest, widest, noise };
 }
 
-function frameExtent(frame: Frame): PixelExtent {
-  // A page that lies on its side has the symbol's top along the picture's height.
-  const upright = Math.abs(frame.across.x) >= Math.abs(frame.across.y);
-  const [width, height] = upright ? [frame.width, frame.height] : [frame.height, frame.width];
-  return { kind: "flat", width, height, uncertainty: extentUncertaintyPx };
+function narrowestSide(quiet: QuietZone): keyof QuietZone {
+  const sides = ["left", "top", "right", "bottom"] as const;
+  return sides.reduce((least, side) => (quiet[side] < quiet[least] ? side : least));
 }
 
-function frameCorners(frame: Frame): readonly [Point, Point, Point, Point] {
+/** A page that lies on its side has the symbol's top along the picture's height. */
+function isAlongPicture(frame: SymbolFrame): boolean {
+  return Math.abs(frame.across.x) >= Math.abs(frame.across.y);
+}
+
+function frameCorners(frame: SymbolFrame): readonly [Point, Point, Point, Point] {
   const topRight = moved(frame.corner, frame.across, frame.width);
   return [
     frame.corner,
@@ -278,82 +216,8 @@ function frameCorners(frame: Frame): readonly [Point, Point, Point, Point] {
   ];
 }
 
-function modulePoint(frame: Frame, column: number, row: number): Point {
-  const right = moved(frame.corner, frame.across, (column * frame.width) / frame.modules);
-  return moved(right, frame.down, (row * frame.height) / frame.modules);
-}
-
-function sampleModules(
-  picture: GreyPicture,
-  frame: Frame,
-): { readonly dark: Uint8Array; readonly contrastPercent: number | undefined } {
-  const dark = new Uint8Array(frame.modules * frame.modules);
-  const darkLuma: number[] = [];
-  const lightLuma: number[] = [];
-  for (let row = 0; row < frame.modules; row++) {
-    for (let column = 0; column < frame.modules; column++) {
-      const luma = sample(picture, modulePoint(frame, column + 0.5, row + 0.5));
-      const isDark = luma < frame.threshold;
-      dark[row * frame.modules + column] = isDark ? 1 : 0;
-      (isDark ? darkLuma : lightLuma).push(luma);
-    }
-  }
-  const light = median(lightLuma);
-  const contrast = light > 0 ? (100 * (light - median(darkLuma))) / light : undefined;
-  return { dark, contrastPercent: contrast };
-}
-
-/** Level, mask and differing modules of the best fit; undefined when none fits (a text that we would encode otherwise). */
-function encodeAgain(text: string, version: number, dark: Uint8Array) {
-  let best: Pick<SymbolQuality, "errorCorrectionLevel" | "maskPattern" | "moduleErrors"> | undefined;
-  if (version > encodeVersionMax) return undefined;
-  let fewest = dark.length * differingShareMax;
-  for (const errorCorrectionLevel of ["L", "M", "Q", "H"] as const) {
-    for (const maskPattern of [0, 1, 2, 3, 4, 5, 6, 7] as const) {
-      const symbol = payloadToSymbol(text, { symbolVersion: version, errorCorrectionLevel }, maskPattern);
-      if (!symbol.ok) break;
-      const errors = symbol.value.dark.reduce((sum, module, at) => sum + (module === dark[at] ? 0 : 1), 0);
-      if (errors >= fewest) continue;
-      fewest = errors;
-      best = { errorCorrectionLevel, maskPattern, moduleErrors: errors };
-    }
-  }
-  return best;
-}
-
-/** The narrowest of the four sides, in modules, up to `wanted`: how far out it stays light and inside the picture. */
-function measureQuietZone(picture: GreyPicture, frame: Frame, wanted: number): number {
-  const { modules } = frame;
-  for (let out = quietStepModules / 2; out < wanted; out += quietStepModules) {
-    for (let along = -out; along <= modules + out; along += 0.5) {
-      const points: readonly Point[] = [
-        modulePoint(frame, -out, along),
-        modulePoint(frame, modules + out, along),
-        modulePoint(frame, along, -out),
-        modulePoint(frame, along, modules + out),
-      ];
-      const clear = points.every((point) => isInside(picture, point) && sample(picture, point) >= frame.threshold);
-      if (!clear) return out - quietStepModules / 2;
-    }
-  }
-  return wanted;
-}
-
-/** Box average over `factor` x `factor` pixels; what is left over at the right and bottom is dropped. */
-function isInside(picture: GreyPicture, point: Point): boolean {
-  return point.x >= 0 && point.y >= 0 && point.x <= picture.width && point.y <= picture.height;
-}
-
 function moved(from: Point, direction: Point, by: number): Point {
   return { x: from.x + direction.x * by, y: from.y + direction.y * by };
-}
-
-function negative(direction: Point): Point {
-  return { x: -direction.x, y: -direction.y };
-}
-
-function sample(picture: GreyPicture, point: Point): number {
-  return lumaAt(picture, point.x, point.y);
 }
 
 function unitVector(from: Point, to: Point): Point {
@@ -366,18 +230,16 @@ function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-// Longest sides at which jsQR looks. It wants modules of 3 to 12 pixels, and a page shows small symbols only when fine.
-const searchSidesPx = [1000, 600, 2000, 3500];
+// Flat symbols of a thousand made files took up to 72 attempts; this many are about a second.
+const attemptsMax = 300;
+const sheetAttemptsMax = 5_000;
+const measureRounds = 2;
 // About one degree between the symbol's sides, and three degrees between them and the picture's.
 const squareErrorMax = 0.02;
 const axisErrorMax = 0.053;
-const finderSpreadShare = 0.03;
-const finderSpreadPxMin = 1;
-const edgeLines = 10;
+const sideSpreadShare = 0.03;
+const sideSpreadPxMin = 1;
+const otherShareMax = 0.01;
 // Less than this between black and white is noise, not a symbol.
 const lumaStepMin = 16;
 const extentUncertaintyPx = 1;
-const encodeVersionMax = 10;
-// A text encoded in other segments agrees on about half of the modules; a damaged print on far more than nine tenths.
-const differingShareMax = 0.1;
-const quietStepModules = 0.25;

@@ -7,14 +7,20 @@
  */
 import { checkStickerMac, parseStickerUrl, type StickerUrl } from "./token.ts";
 
-/** What is known of one panel's stickers, and how old that knowledge is. `retired`: oldest first. */
+/**
+ * What is known of one panel's stickers, and how old that knowledge is. `retired`: oldest first. `current` is null when the latest
+ * one was retired and none has followed: the panel has no valid sticker (SPEC Q58). `seenAtMs`: since when the current one is known
+ * to hang on the wall; null: not yet (SPEC Q60).
+ */
 export type PanelRecord = {
   readonly panel: string;
   readonly panelNumber: number;
   readonly doorName: string;
   readonly epoch: number;
-  readonly current: string;
+  readonly current: string | null;
   readonly retired: readonly string[];
+  readonly rotatedAtMs?: number | undefined;
+  readonly seenAtMs?: number | null | undefined;
   readonly listedAtMs: number;
   readonly ageMs: number;
 };
@@ -114,7 +120,7 @@ function judgeClaim(url: StickerUrl, known: KnownStickers): StickerJudgement {
   if (known.panels.length === 0) return judgement(known, undefined, "newer-than-known", "no-list", epoch);
   if (record === undefined) return judgement(known, undefined, "newer-than-known", "panel-unknown", epoch);
   if (epoch > record.epoch) return judgement(known, record, "newer-than-known", "epoch-ahead", epoch);
-  const listed = [record.current, ...record.retired].some((payload) => epochOf(payload) === epoch);
+  const listed = payloadsOf(record).some((payload) => epochOf(payload) === epoch);
   return listed
     ? judgement(known, record, "altered", "differs-from-listed", epoch)
     : judgement(known, record, "retired", "epoch-passed", epoch);
@@ -132,12 +138,17 @@ function compareAddress(text: string, origins: ReadonlySet<string>): "known" | "
 function knownOrigins(panels: readonly PanelRecord[]): ReadonlySet<string> {
   const origins = new Set<string>();
   for (const record of panels) {
-    for (const payload of [record.current, ...record.retired]) {
+    for (const payload of payloadsOf(record)) {
       const parsed = parseStickerUrl(payload);
       if (parsed.ok) origins.add(parsed.value.origin);
     }
   }
   return origins;
+}
+
+/** All that were ever published of a panel, the valid one first. */
+function payloadsOf({ current, retired }: PanelRecord): readonly string[] {
+  return current === null ? retired : [current, ...retired];
 }
 
 function epochOf(payload: string): number | undefined {

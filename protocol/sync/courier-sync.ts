@@ -12,7 +12,7 @@ import { comparePolicyOrder } from "../access/policy.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { assert } from "../base/result.ts";
 import { auditBatch } from "../wire/sealing.ts";
-import { PAGE_BYTES, type SignedBlob } from "../wire/signed-objects.ts";
+import { PAGE_BYTES, policyManifest, type SignedBlob } from "../wire/signed-objects.ts";
 import {
   type CourierMessage,
   courierMessage,
@@ -22,6 +22,7 @@ import {
   type Refusal,
 } from "../wire/sync-message.ts";
 import { bundlePages } from "./authority.ts";
+import { type ClaimFault, judgeReport, type LockClaims } from "./lock-claims.ts";
 
 /** What there is to carry to this lock. */
 export interface CourierLoad {
@@ -35,8 +36,12 @@ export interface CourierLoad {
     readonly bundles: readonly CarriedBundle[];
   };
   readonly release?: SignedBlob;
-  /** First log sequence that the courier does not have on its disk. */
+  /** First log sequence that the courier does not have on its disk, or wants again. */
   readonly logFrom: number;
+  /** Where it reads if the log ends before that, so that what it has there is not the lock's. Absent: at the log's end. */
+  readonly logAgainFrom?: number;
+  /** False: the courier has no room for more of this log. */
+  readonly readsLog?: boolean;
 }
 
 /** A sealed bundle with its signed manifest. */
@@ -79,8 +84,15 @@ export type CourierEvent =
   | { readonly kind: "refused"; readonly step: CourierStep; readonly refusal: Refusal }
   /** The delta that stands on version `from` did not help and the snapshot follows: no fault of the sync, but its bytes were spent. */
   | { readonly kind: "delta-refused"; readonly refusal: Refusal; readonly from: number }
-  /** Nothing more will come. `complete` is false when the greeting was refused or the lock broke the protocol. */
-  | { readonly kind: "finished"; readonly complete: boolean; readonly fault?: "bad-answer" | "greeting-refused" };
+  /** Nothing more will come. `complete` is false when the greeting was refused or the lock broke the protocol; `claim`: how its report did. */
+  | {
+      readonly kind: "finished";
+      readonly complete: boolean;
+      readonly fault?: CourierFault;
+      readonly claim?: ClaimFault["code"];
+    };
+
+export type CourierFault = "bad-answer" | "greeting-refused";
 
 export class CourierSync {
   readonly #load: CourierLoad;
@@ -88,6 +100,9 @@ export class CourierSync {
   #asked: CourierMessage["kind"] = "greet";
   #waitingFor: "lock" | "time" | "storage" | "nothing" = "lock";
   #hello: Hello | undefined;
+  #committed: LockClaims["committed"];
+  /** The highest that the lock said its log would give next. */
+  #logNext = 0;
   #askedFrom: number;
   #storedNext: number | undefined;
   #batches = 0;
@@ -158,6 +173,11 @@ export class CourierSync {
     switch (answer.kind) {
       case "hello":
         this.#hello = answer;
+        this.#logNext = answer.logNext;
+        // SPEC Y9: what lies beyond the log's end came from nobody's log.
+        if (answer.logNext < this.#askedFrom) {
+          this.#askedFrom = Math.min(this.#load.logAgainFrom ?? answer.logNext, answer.logNext);
+        }
         this.#events.push({ kind: "hello", hello: answer });
         return this.#next("keyset");
       case "keyset-held":
@@ -172,6 +192,7 @@ export class CourierSync {
         return this.#sendPages(answer.offset);
       case "committed":
         if (!this.#isCarried(answer)) return this.#end("bad-answer");
+        this.#committed = { epoch: answer.epoch, version: answer.version, root: this.#carriedRoot() };
         this.#events.push({ kind: "committed", epoch: answer.epoch, version: answer.version });
         return this.#next("release");
       case "released":
@@ -180,8 +201,7 @@ export class CourierSync {
       case "log":
         return this.#takeLog(answer);
       case "report":
-        this.#events.push({ kind: "report", report: answer.report, mac: answer.mac });
-        return this.#end(undefined);
+        return this.#takeReport(answer);
     }
   }
 
@@ -208,7 +228,10 @@ export class CourierSync {
       if (release === undefined) return this.#next("log");
       return this.#request({ kind: "release", release: release.bytes, signature: release.signature });
     }
-    if (step === "log") return this.#request({ kind: "read-log", from: this.#askedFrom });
+    if (step === "log") {
+      if (this.#load.readsLog === false) return this.#next("finish");
+      return this.#request({ kind: "read-log", from: this.#askedFrom });
+    }
     this.#request({ kind: "finish" });
   }
 
@@ -246,6 +269,23 @@ export class CourierSync {
     return policy !== undefined && policy.epoch === epoch && policy.version === version;
   }
 
+  /** The root of what was confirmed, as the authority signed it; what cannot be read no lock confirms. */
+  #carriedRoot(): Uint8Array {
+    const manifest = this.#bundles[0]?.manifest;
+    const read = manifest === undefined ? undefined : policyManifest.decode(manifest.bytes);
+    return read?.ok === true ? read.value.root : new Uint8Array(0);
+  }
+
+  #takeReport({ report, mac }: Extract<LockMessage, { kind: "report" }>): void {
+    assert(this.#hello !== undefined, "the lock has said hello");
+    const committed = this.#committed === undefined ? {} : { committed: this.#committed };
+    // SPEC Y19: who contradicts itself is not believed.
+    const judged = judgeReport({ hello: this.#hello, ...committed, logNext: this.#logNext }, report);
+    if (!judged.ok) return this.#end("bad-answer", judged.fault.code);
+    this.#events.push({ kind: "report", report, mac });
+    this.#end(undefined);
+  }
+
   #sendPages(offset: number): void {
     const bundle = this.#bundles[0]?.bytes;
     if (bundle === undefined || offset % PAGE_BYTES !== 0 || offset > bundle.length) {
@@ -268,6 +308,7 @@ export class CourierSync {
     const { pairingId, from, count } = read.value;
     const isOrdered = from >= this.#askedFrom && answer.next >= from + count;
     if (!isOrdered || !equalBytes(pairingId, this.#hello.pairingId)) return this.#end("bad-answer");
+    this.#logNext = Math.max(this.#logNext, answer.next);
     if (count === 0) return this.#next("finish");
     this.#batches += 1;
     this.#events.push({ kind: "entries", from, count, batch: answer.batch });
@@ -302,9 +343,10 @@ export class CourierSync {
     this.#waitingFor = "lock";
   }
 
-  #end(fault: "bad-answer" | "greeting-refused" | undefined): void {
+  #end(fault: CourierFault | undefined, claim?: ClaimFault["code"]): void {
     this.#waitingFor = "nothing";
-    this.#events.push({ kind: "finished", complete: fault === undefined, ...(fault === undefined ? {} : { fault }) });
+    const why = { ...(fault === undefined ? {} : { fault }), ...(claim === undefined ? {} : { claim }) };
+    this.#events.push({ kind: "finished", complete: fault === undefined, ...why });
   }
 }
 

@@ -90,7 +90,7 @@ function payloadOf(schema: z.ZodType): object {
 }
 
 const parameterText = "[a-z0-9-]{3,32}";
-const { time, pair, unlock } = commandsByName;
+const { time, pair, sticker, unlock } = commandsByName;
 
 const rows: readonly Row[] = [
   { id: "birth", channel: "birth", address: "{device}/birth", action: "receive", messages: { birth: birthSchema } },
@@ -132,6 +132,7 @@ const rows: readonly Row[] = [
   },
   ...askedByGateway("time", time),
   ...askedByGateway("pair", pair),
+  ...askedByGateway("sticker", sticker),
   {
     id: "command-unlock",
     channel: "command",

@@ -6,6 +6,7 @@ type Bench = (options: BenchOptions) => Promise<BenchResult>;
 
 const benchByName: ReadonlyMap<string, () => Promise<Bench>> = new Map([
   ["decide", async () => (await import("./decide.ts")).benchDecide],
+  ["sticker", async () => (await import("./sticker.ts")).benchSticker],
   ["sync", async () => (await import("./sync.ts")).benchSync],
 ]);
 

@@ -16,6 +16,8 @@ interface Report {
   readonly visits: number;
   readonly attempts: number;
   readonly events: number;
+  /** Lies that hostile locks told. */
+  readonly liars: number;
   readonly counts: Readonly<Record<string, number>>;
   readonly failures: readonly { readonly step: number; readonly what: string }[];
 }
@@ -51,12 +53,12 @@ async function replay(seed: number): Promise<CampaignResult> {
   const last = lines.pop();
   if (code !== 0 || last === undefined) throw new Error(`the world of seed ${seed} ended with ${code}`);
   const report: Report = JSON.parse(last);
-  const { cuts, counts, failures } = report;
+  const { cuts, liars, counts, failures } = report;
   const found = failures.map(({ step, what }) => `FAILED at step ${step}: ${what}\n`).join("");
   return {
     holds: failures.length === 0,
-    counts: { seed, cuts, ...counts, failures },
-    text: `${lines.join("\n")}\n${JSON.stringify({ seed, cuts, ...counts })}\n${found}`,
+    counts: { seed, cuts, liars, ...counts, failures },
+    text: `${lines.join("\n")}\n${JSON.stringify({ seed, cuts, liars, ...counts })}\n${found}`,
   };
 }
 
@@ -110,7 +112,7 @@ async function feed(
 
 function sumOf(reports: readonly Report[]) {
   const counts: Record<string, number> = {};
-  const others = { visits: 0, attempts: 0, events: 0 };
+  const others = { visits: 0, attempts: 0, events: 0, liars: 0 };
   let cuts = 0;
   for (const report of reports) {
     cuts += report.cuts;
@@ -118,6 +120,7 @@ function sumOf(reports: readonly Report[]) {
     others.visits += report.visits;
     others.attempts += report.attempts;
     others.events += report.events;
+    others.liars += report.liars;
   }
   return { cuts, counts, others };
 }

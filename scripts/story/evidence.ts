@@ -5,6 +5,7 @@ export const stepIds = [
   "print-sticker",
   "check-print",
   "scan",
+  "grade",
   "directory",
   "call",
   "doorcode",

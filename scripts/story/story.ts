@@ -8,6 +8,7 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { shrinkToPage } from "../../emulator/camera/office-printer.ts";
+import { emulatedBezel } from "../../emulator/camera/photograph.ts";
 import {
   agentStatus,
   deviceLog,
@@ -51,7 +52,7 @@ const comingsAndGoings = [
 
 export class Story {
   readonly #world: DemoWorld;
-  #printed: z.output<typeof stickerMade> | undefined;
+  #printed: PrintedFiles | undefined;
   /** The visitor's code, only to look for it where it must not be. */
   #code = "";
   #lastVisitBeforeCode: number | undefined;
@@ -64,6 +65,7 @@ export class Story {
     ["print-sticker", () => this.#printSticker()],
     ["check-print", () => this.#checkPrint()],
     ["scan", () => this.#scan()],
+    ["grade", () => this.#grade()],
     ["directory", () => this.#directory()],
     ["call", () => this.#call()],
     ["doorcode", () => this.#doorcode()],
@@ -164,6 +166,29 @@ export class Story {
         ...(old.status === 410 && (old.residents ?? []).length === 0
           ? []
           : [`the retired sticker answered ${old.status}`]),
+      ],
+    };
+  }
+
+  /** The visitor's photograph, judged by the agent: the panel's own bezel in it says how large the sticker is. */
+  async #grade(): Promise<Finding> {
+    const { photo } = scan.parse(await this.#site("POST", "/api/visitors/scan", { panel }));
+    if (typeof photo !== "string") throw new Error("the visitor took no photograph");
+    const file = join(this.#world.directory, "mounted.jpg");
+    const specification = join(this.#world.directory, "sticker.yaml");
+    const report = join(this.#world.directory, "mounted.pdf");
+    await writeFile(file, await fetchBytes(this.#world.urls.site + photo));
+    await writeFile(specification, `bezel: ${JSON.stringify(emulatedBezel)}\n`);
+    const checked = await this.#check(file, "--as", "photo", "--specification", specification, "--report", report);
+    const { verdict, size, identity, grade } = checked.report;
+    const scaling = size.scalePercent?.x ?? 0;
+    return {
+      evidence: { exitCode: checked.exitCode, reportBytes: (await readFile(report)).length, ...checked.report },
+      line: `on the wall hangs the ${identity?.verdict} sticker, ${scaling.toFixed(1)} % of its size, grade ${grade?.headline}`,
+      objections: [
+        ...(checked.exitCode === 0 && verdict === "pass" ? [] : [`the mounted sticker was judged ${verdict}`]),
+        ...(identity?.verdict === "current" ? [] : [`the mounted sticker was called ${identity?.verdict}`]),
+        ...(Math.abs(scaling - 100) <= 2 ? [] : [`the mounted sticker was measured at ${scaling} %`]),
       ],
     };
   }
@@ -404,17 +429,22 @@ export class Story {
     granted.parse(await this.#site("POST", `/api/people/${who}/try`, { device }));
   }
 
-  async #print(name: string, panelId = panel): Promise<z.output<typeof stickerMade>> {
+  async #print(name: string, panelId = panel): Promise<PrintedFiles> {
     const directory = join(this.#world.directory, name);
-    return stickerMade.parse(await this.#doorlink(["sticker", "make", panelId, "--out", directory]));
+    const { stickers } = stickersMade.parse(await this.#doorlink(["sticker", "make", panelId, "--out", directory]));
+    const [{ payload, symbol, files }] = stickers;
+    return { payload, symbol, ...files };
   }
 
   async #mount(png: string, panelId = panel): Promise<void> {
     await sendBytes(`${this.#world.urls.site}/api/panels/${panelId}/mount`, "image/png", await readFile(png));
   }
 
-  async #check(file: string): Promise<{ exitCode: number; report: z.output<typeof stickerReport> }> {
-    const args = ["sticker", "check", file, "--panel", panel, "--agent", this.#world.urls.agent, "--json"];
+  async #check(
+    file: string,
+    ...options: readonly string[]
+  ): Promise<{ exitCode: number; report: z.output<typeof stickerReport> }> {
+    const args = ["sticker", "check", file, ...options, "--panel", panel, "--agent", this.#world.urls.agent, "--json"];
     const { exitCode, stdout, stderr } = await runCommand("doorlink", args);
     if (exitCode > 1) throw new Error(`doorlink sticker check ended with ${exitCode}: ${stderr.trim()}`);
     return { exitCode, report: stickerReport.parse(JSON.parse(stdout)) };
@@ -508,15 +538,18 @@ const syncResult = z.looseObject({
   battery: z.looseObject({ percent: z.number() }).nullable(),
   firmware: z.string().nullable(),
 });
-const stickerMade = z.looseObject({
+const oneSticker = z.looseObject({
   payload: z.string(),
-  pdf: z.string(),
-  png: z.string(),
   symbol: z.looseObject({ sizeMm: z.number(), modules: z.number() }),
+  files: z.looseObject({ pdf: z.string(), png: z.string() }),
 });
+const stickersMade = z.looseObject({ stickers: z.tuple([oneSticker]) });
+type PrintedFiles = Pick<z.output<typeof oneSticker>, "payload" | "symbol"> & z.output<typeof oneSticker>["files"];
 const stickerReport = z.looseObject({
   verdict: z.string(),
   size: z.looseObject({ scalePercent: z.looseObject({ x: z.number(), y: z.number() }).nullish() }),
+  identity: z.looseObject({ verdict: z.string() }).nullish(),
+  grade: z.looseObject({ headline: z.string() }).nullish(),
 });
 const cloudDevice = z.looseObject({
   device: z.string(),

@@ -79,6 +79,30 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       expect(coverageToReceipt(coverage)).toEqual({ through: 10, missing: [] });
     });
 
+    it("[G17] drops what no receipt covers before it takes what was read anew, in one commit", async () => {
+      await store.appendEvents(append({ sequences: [1, 2, 3, 4, 5, 9], body: said("access-denied") }));
+      await store.appendEvents(append({ device: panel, sequences: [4] }));
+      await store.recordReceipt(lock, 2);
+      const again = append({ sequences: [3, 4], body: said("access-granted") });
+      const outcome = await store.appendEvents({ ...again, drops: { first: 1, last: 4 } });
+      expect(outcome).toMatchObject({ stored: 2, conflicting: 0 });
+      expect(outcome.coverage).toEqual([
+        { first: 1, last: 5 },
+        { first: 9, last: 9 },
+      ]);
+      const kept = await store.readEvents(lock, -1, 10);
+      expect(kept.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5, 9]);
+      expect(kept.map(({ body }) => body.includes("granted"))).toEqual([false, false, true, true, false, false]);
+      const ended = { device: lock, receivedAtMs: 7 as UnixMs, events: [], drops: { first: 5, last: 2 ** 32 - 1 } };
+      expect((await store.appendEvents(ended)).coverage).toEqual([{ first: 1, last: 4 }]);
+      expect((await store.readEvents(lock, -1, 10)).map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4]);
+      expect(await store.coverage(panel)).toEqual([{ first: 4, last: 4 }]);
+      const covered = { ...ended, drops: { first: 1, last: 2 } };
+      expect((await store.appendEvents(covered)).coverage).toEqual([{ first: 1, last: 4 }]);
+      if (under.reopen === undefined) return;
+      expect(await (await under.reopen()).coverage(lock)).toEqual([{ first: 1, last: 4 }]);
+    });
+
     it("gives the outbox per device with its cursor, and a receipt never goes back", async () => {
       expect(await store.outbox()).toEqual([]);
       await store.appendEvents(append({ sequences: [1, 2, 3] }));

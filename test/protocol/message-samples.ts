@@ -4,6 +4,8 @@ import { birthSchema } from "../../protocol/wire/messages/birth.ts";
 import {
   pairCommandSchema,
   pairResultSchema,
+  stickerCommandSchema,
+  stickerResultSchema,
   timeCommandSchema,
   timeResultSchema,
   unlockCommandSchema,
@@ -88,6 +90,7 @@ const panelDesired = {
   current: "HTTPS://EXAMPLE.ORG/L/04002003DEQMRYA5CSV2EGC5",
   retired: ["HTTPS://EXAMPLE.ORG/L/040000010D95S2704K19CJBQ"],
   at,
+  seenAt: at,
 };
 
 /** By the names under which the schemas are exported. */
@@ -219,6 +222,14 @@ export const messageSamples: Readonly<Record<string, { readonly schema: z.ZodTyp
   pairResultSchema: {
     schema: pairResultSchema,
     sample: { v: 1, id: "p-1", device: "lock-1", state: "done", sealed: base64(90), reason: "not-open" },
+  },
+  stickerCommandSchema: {
+    schema: stickerCommandSchema,
+    sample: { v: 1, id: "s-1", from: "gateway-attic", device: "panel-1", action: "rotate", rotation: 3 },
+  },
+  stickerResultSchema: {
+    schema: stickerResultSchema,
+    sample: { v: 1, id: "s-1", device: "panel-1", state: "refused", rotation: 4, reason: "another-rotation" },
   },
   unlockCommandSchema: {
     schema: unlockCommandSchema,

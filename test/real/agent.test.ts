@@ -119,7 +119,8 @@ describe("doorlink run", () => {
     const run = await runDoorlink("run", "--config", "/nowhere/agent.yaml");
     expect(run).toMatchObject({
       code: 2,
-      stderr: "doorlink: cannot read the configuration /nowhere/agent.yaml: ENOENT\n",
+      stderr:
+        "doorlink: the configuration /nowhere/agent.yaml is not there: name the file that is, with run --config FILE, or write it: it needs site, gateway, stateDir and upstream.url\n",
     });
   });
 });

@@ -15,6 +15,7 @@ const stepIds = [
   "print-sticker",
   "check-print",
   "scan",
+  "grade",
   "directory",
   "call",
   "doorcode",
@@ -54,6 +55,13 @@ const evidence = {
     status: z.number(),
     photoSha256: sha256,
     retired: z.object({ text: z.string(), status: z.number() }),
+  }),
+  grade: z.object({
+    exitCode: z.number(),
+    verdict: z.string(),
+    identity: z.object({ verdict: z.string() }),
+    size: z.object({ reference: z.string(), scalePercent: z.object({ x: z.number(), y: z.number() }) }),
+    grade: z.object({ title: z.string(), overall: z.object({ letter: z.string() }) }),
   }),
   directory: z.object({
     listed: z.array(z.string()),
@@ -126,7 +134,7 @@ describe("the demo with one seed, twice", () => {
     for (let run = 0; run < 2; run++) runs.push(await runDemo("--seed", "5", "--ports", "31000"));
   }, 2 * DEMO_LIMIT_MS);
 
-  it("each run ends with exit code 0 and all twelve steps, in order, each with its evidence", () => {
+  it("each run ends with exit code 0 and all thirteen steps, in order, each with its evidence", () => {
     for (const [run, { exitCode, stderr }] of runs.entries()) {
       expect([exitCode, exitCode === 0 ? "" : stderr]).toEqual([0, ""]);
       const { steps } = outputOf(run);
@@ -158,10 +166,17 @@ describe("the demo with one seed, twice", () => {
     expect(shrunk.findings.map(({ code }) => code)).toContain("fit-to-page");
   });
 
+  it("rows 8 and 9: the sticker on the wall is the current one at its true size, by the panel's bezel in the photograph", () => {
+    const { exitCode, verdict, identity, size, grade } = evidenceOf("grade");
+    expect([exitCode, verdict, identity.verdict, size.reference]).toEqual([0, "pass", "current", "bezel"]);
+    expect(Math.abs(size.scalePercent.x - 100)).toBeLessThan(1);
+    expect(grade.title).toBe("ISO-style, uncalibrated");
+  });
+
   it("the runs agree in people", () => bothAgreeIn("directory", "call", "exposure"));
 
   it("the runs agree in pictures: the printed sticker and the visitor's photograph, byte for byte", () => {
-    bothAgreeIn("print-sticker", "scan", "check-print");
+    bothAgreeIn("print-sticker", "scan", "check-print", "grade");
   });
 
   it("the runs agree in decisions", () => bothAgreeIn("doorcode", "wrong-lock", "revoked-denied", "sync", "upstream"));

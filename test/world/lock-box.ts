@@ -8,13 +8,16 @@ import type { Keycard } from "../../emulator/device/keycard.ts";
 import { type KeypadKey, keysOfCode } from "../../emulator/device/keypad.ts";
 import { type BenchGrant, LockFirmware, type LockHardware, type LockOutcome } from "../../emulator/device/lock.ts";
 import { LockHost } from "../../emulator/device/lock-host.ts";
-import type { Peripheral } from "../../emulator/radio/air.ts";
+import type { AirConnection, ConnectionListener, Peripheral } from "../../emulator/radio/air.ts";
 import type { WorldClock } from "../../emulator/world/clock.ts";
 import type { SeededRandom } from "../../emulator/world/random.ts";
 import { equalBytes } from "../../protocol/base/bytes.ts";
 import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
 import { type ModelName, modelByName } from "../../protocol/firmware/models.ts";
 import { auditChainNext, auditChainStart } from "../../protocol/wire/audit-entry.ts";
+import type { LockMessage } from "../../protocol/wire/sync-message.ts";
+import type { Lie } from "./lock-lies.ts";
+import { type FrameLie, LyingSession, LyingVisit } from "./lying-visit.ts";
 import type { SteppedClock } from "./stepped-clock.ts";
 
 export interface LockBoxOptions {
@@ -33,6 +36,18 @@ export interface LockBoxOptions {
   readonly onActed: (box: LockBox) => void;
 }
 
+/** How one connection was lied to. */
+export interface ToldLie {
+  readonly name: string;
+  readonly kind: Lie["kind"];
+  readonly startedAtMs: number;
+  /** How many messages or frames were lies. */
+  told: number;
+}
+
+/** While it gives a lie, the lock is hostile to whoever connects; undefined: honest to this one. */
+export type DrawLie = () => { readonly lie: Lie | FrameLie; readonly otherPairingId: Uint8Array } | undefined;
+
 interface Power {
   readonly firmware: LockFirmware;
   readonly host: LockHost;
@@ -47,6 +62,12 @@ export class LockBox {
   /** Entries that its log has ever shown, oldest first; the first has sequence 1. */
   readonly entries: Uint8Array[] = [];
   flash = new MemoryFlash();
+  drawLie: DrawLie = () => undefined;
+  /** One for each connection that it lied to, oldest first. */
+  readonly lies: ToldLie[] = [];
+  onLie: (lie: ToldLie) => void = () => undefined;
+  readonly #said = new Map<LockMessage["kind"], LockMessage>();
+  #isLying = false;
   readonly #options: LockBoxOptions;
   readonly #battery = new Battery(90);
   #power: Power | undefined;
@@ -72,7 +93,10 @@ export class LockBox {
     return {
       ...peripheral,
       onConnection: (connection) => {
-        const listener = this.#while(power, () => peripheral.onConnection(connection));
+        const listener = this.#while(
+          power,
+          () => this.#lieTo(power, connection) ?? peripheral.onConnection(connection),
+        );
         return {
           frame: (bytes) => {
             this.#while(power, () => listener?.frame(bytes));
@@ -107,9 +131,50 @@ export class LockBox {
     return undefined;
   }
 
+  /** The end of a hostile visit; undefined: this one is honest, or another visit goes on. */
+  #lieTo({ firmware, host }: Power, connection: AirConnection): ConnectionListener | undefined {
+    const pairing = firmware.pairing;
+    if (pairing === undefined || host.visited) return undefined;
+    if (this.#isLying) {
+      this.#options.clock.after(0, () => connection.close());
+      return { frame: () => undefined, ended: () => undefined };
+    }
+    const drawn = this.drawLie();
+    if (drawn === undefined) return undefined;
+    const { lie, otherPairingId } = drawn;
+    const { clock, random } = this.#options;
+    const isFrameLie = typeof lie === "string";
+    const told: ToldLie = {
+      name: isFrameLie ? lie : lie.name,
+      kind: isFrameLie ? "contradicted" : lie.kind,
+      startedAtMs: clock.monotonicMs(),
+      told: 0,
+    };
+    this.lies.push(told);
+    this.#isLying = true;
+    const options = {
+      firmware,
+      pairing,
+      otherPairingId,
+      connection,
+      clock: this.#clockWhile(() => this.#power?.firmware === firmware),
+      random,
+      kept: this.#said,
+      onLie: () => {
+        told.told += 1;
+        this.onLie(told);
+      },
+      onEnd: () => {
+        this.#isLying = false;
+      },
+    };
+    return isFrameLie ? new LyingSession(options, lie) : new LyingVisit(options, lie);
+  }
+
   /** Pulls the battery. */
   powerOff(): void {
     this.#power = undefined;
+    this.#isLying = false;
     this.flash = new MemoryFlash(this.flash.image());
   }
 

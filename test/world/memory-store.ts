@@ -11,7 +11,7 @@ import {
   type StoredEvent,
   StoreError,
 } from "../../agent/ports/store.ts";
-import { addRange, type Coverage, countAbove, highest } from "../../agent/store/coverage.ts";
+import { addRange, type Coverage, countAbove, cutRange, highest } from "../../agent/store/coverage.ts";
 import { isSameEvent } from "../../agent/store/event-body.ts";
 import type { DeviceId } from "../../protocol/base/units.ts";
 
@@ -29,6 +29,10 @@ export class MemoryStore implements Store {
     const events = this.#eventsByDevice.get(batch.device) ?? new Map<string, LoggedEvent>();
     this.#eventsByDevice.set(batch.device, events);
     let coverage = this.#coverageByDevice.get(batch.device) ?? [];
+    const { first = 0, last = -1 } = batch.drops ?? {};
+    const from = Math.max(first, (this.#receiptedByDevice.get(batch.device) ?? -1) + 1);
+    for (const [name, { sequence }] of events) if (sequence >= from && sequence <= last) events.delete(name);
+    if (from <= last) coverage = cutRange(coverage, { first: from, last });
     let stored = 0;
     let conflicting = 0;
     for (const event of batch.events) {

@@ -33,6 +33,15 @@ export const commandEntries: Readonly<Record<string, (places: CommandPlaces) => 
     ["lobby-link", "--out", folder, "--agent", agent],
     ["master", "--out", folder],
   ],
+  "doorlink sticker rotate": ({ agent, folder }) => [
+    ["lobby-link", "--agent", agent, "--out", folder, "--json"],
+    ["master", "--agent", agent],
+  ],
+  "doorlink sticker retire": ({ agent }) => [
+    ["package-link", "--agent", agent],
+    ["master", "--agent", agent, "--json"],
+  ],
+  "doorlink sticker card": ({ folder }) => [["--out", join(folder, "card.pdf")]],
   "doorlink sticker check": ({ agent, site }) => [[site, "--agent", agent]],
   "doorlink sticker list": ({ agent }) => [["--agent", agent]],
   "doorlink decide": ({ site }) => [

@@ -41,6 +41,10 @@ export const routeEntries: Readonly<Record<Server, Readonly<Record<string, Route
     "POST /api/sync": manages({ device: "lobby-lock" }, { device: "gym-lock" }),
     "GET /api/sync/:device": looks,
     "POST /api/pair": manages({ device: "roof-lock", code: "DOORLINK:0" }),
+    "POST /api/sticker": manages(...["rotate", "retire", "seen"].map((action) => ({ panel: "lobby-link", action })), {
+      panel: "master",
+      action: "rotate",
+    }),
   },
   cloud: {
     "GET /healthz": looks,
@@ -56,6 +60,7 @@ export const routeEntries: Readonly<Record<Server, Readonly<Record<string, Route
     "GET /api/record/summary": looks,
     "GET /api/record/refusals": looks,
     "GET /api/record/unlocks": looks,
+    "GET /api/record/stickers": looks,
     "GET /world/link": looks,
     "GET /L/:token": looks,
     "GET /calls/:call": looks,
@@ -75,6 +80,7 @@ export const routeEntries: Readonly<Record<Server, Readonly<Record<string, Route
     "POST /app/courier/:device/log": manages({ batches: [key32] }, { report: key32, mac: key32 }),
     "POST /api/doorcodes": handsOut({ door: "lobby", issuer: "kira-lund", deliver: { kind: "sms", to: "+15550100" } }),
     "POST /api/panels/:id/rotate": manages(),
+    "POST /api/panels/:id/retire": manages(),
     "POST /api/people/:id/password-reset": manages(),
     "POST /api/people/:id/revoke": manages(),
     "POST /api/doors/:id/unlock": {

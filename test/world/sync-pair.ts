@@ -19,6 +19,7 @@ import {
   derivePairingKeys,
   issueCourierCertificate,
   keysetOf,
+  macReport,
   sealBundle,
   verifyReport,
 } from "../../protocol/sync/authority.ts";
@@ -34,7 +35,7 @@ import { type LockAction, type LockFacts, type LockPairing, LockSync } from "../
 import { auditChainNext, auditChainStart, auditEntry } from "../../protocol/wire/audit-entry.ts";
 import { rootPublicKey, signKeyset } from "../../protocol/wire/keyset.ts";
 import { auditBatch, openAuditBatch } from "../../protocol/wire/sealing.ts";
-import type { LockReport, SignedBlob } from "../../protocol/wire/signed-objects.ts";
+import { type LockReport, lockReport, type SignedBlob } from "../../protocol/wire/signed-objects.ts";
 import { courierMessage, type Hello, type LockMessage, lockMessage } from "../../protocol/wire/sync-message.ts";
 import { buildPolicy } from "./policy-builder.ts";
 
@@ -60,6 +61,17 @@ function derivedKeys() {
 }
 export const pairingKeys = derivedKeys();
 export const reportKey = pairingKeys.report;
+
+/** The report of a lock that was honest in its hello and has held the same since; `change`: what it says otherwise. */
+export function reportAfter(hello: Hello, change: Partial<LockReport> = {}): LockMessage {
+  const { epoch, version, root, bootCount, clock, logNext, logFirst, nonce, keysetEpoch } = hello;
+  const head = new Uint8Array(32);
+  const report = lockReport.encode({
+    ...{ pairingId: hello.pairingId, epoch, version, root, bootCount, clock, logNext, chainHead: head },
+    ...{ nonce, logFirst, headBefore: head, keysetEpoch, ...change },
+  });
+  return { kind: "report", report, mac: macReport(reportKey, report) };
+}
 
 /** The keyset of an epoch, as the root signs it. */
 export function signedKeyset(

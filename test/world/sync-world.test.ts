@@ -9,14 +9,16 @@ type Report = Omit<WorldReport, "log">;
 /** As many processes as the smallest machine of CI has cores. */
 const PROCESSES = 2;
 const SEEDS = 200;
+/** What this may take on the smallest machine of CI with nothing beside it; said, because a test cannot know what is beside it. */
+const BUDGET_SECONDS = 60;
 const worker = fileURLToPath(new URL("sync-worker.ts", import.meta.url));
 
 describe("the sync world", () => {
   it("the same seed gives the same log, byte for byte, and another seed another; each is eventful enough to prove something", async () => {
     const [once, again, other] = [
-      await runSyncWorld({ seed: 9 }),
-      await runSyncWorld({ seed: 9 }),
-      await runSyncWorld({ seed: 22 }),
+      await runSyncWorld({ seed: 3 }),
+      await runSyncWorld({ seed: 3 }),
+      await runSyncWorld({ seed: 7 }),
     ];
     expect(again.log).toEqual(once.log);
     expect(again.digest).toBe(once.digest);
@@ -29,6 +31,8 @@ describe("the sync world", () => {
       "a thief at",
       "revokes",
       "decides by version 3",
+      "lies: ",
+      "is honest again",
     ]) {
       expect(both).toContain(word);
     }
@@ -37,13 +41,19 @@ describe("the sync world", () => {
   it(`${SEEDS} seeds: nothing mixed, nobody locked out, nothing lost or doubled, and rest at the end`, async () => {
     const seeds = Array.from({ length: SEEDS }, (_, index) => index + 1);
     const shares = Array.from({ length: PROCESSES }, (_, turn) => seeds.filter((seed) => seed % PROCESSES === turn));
+    const startedAt = performance.now();
     const reports = (await Promise.all(shares.map(runInProcess))).flat();
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+    const liars = reports.reduce((sum, report) => sum + report.liars, 0);
+    process.stdout.write(`sync world: ${SEEDS} seeds in ${seconds} s of ${BUDGET_SECONDS} s, ${liars} lies told\n`);
     expect(reports.flatMap(faultsOf)).toEqual([]);
     expect(reports.map(({ seed }) => seed).sort((left, right) => left - right)).toEqual(seeds);
     expect(reports.every(({ visits, attempts, events }) => visits > 0 && attempts > 0 && events > 0)).toBe(true);
     // A world in which little is cut proves little: on average seven links, powers and processes a seed.
     expect(reports.reduce((sum, { cuts }) => sum + cuts, 0)).toBeGreaterThan(7 * SEEDS);
-  }, 180_000);
+    // Five lies of hostile locks a seed, though most of them are honest.
+    expect(liars).toBeGreaterThan(5 * SEEDS);
+  }, 360_000);
 });
 
 function runInProcess(seeds: readonly number[]): Promise<readonly Report[]> {

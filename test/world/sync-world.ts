@@ -24,7 +24,9 @@ import { PAGE_BYTES } from "../../protocol/wire/signed-objects.ts";
 import { AgentBox } from "./agent-box.ts";
 import { HostileCourier, hostileDeeds } from "./hostile-courier.ts";
 import { cardNumber, type HousePlan, type PlannedPerson, planHouse, siteText } from "./house-plan.ts";
-import { LockBox } from "./lock-box.ts";
+import { LockBox, type ToldLie } from "./lock-box.ts";
+import { drawLie } from "./lock-lies.ts";
+import { frameLies } from "./lying-visit.ts";
 import { PhoneBox } from "./phone-box.ts";
 import { SteppedClock } from "./stepped-clock.ts";
 import { drawLinkFault, kindAir, VirtualAir, type VirtualLink } from "./virtual-air.ts";
@@ -54,6 +56,8 @@ export interface WorldReport {
   readonly visits: number;
   readonly attempts: number;
   readonly events: number;
+  /** Lies that hostile locks told. */
+  readonly liars: number;
   readonly virtualSeconds: number;
   readonly counts: WorldCounts;
   readonly failures: readonly { readonly step: number; readonly what: string }[];
@@ -108,6 +112,12 @@ class SyncWorld {
     { readonly epoch: number; readonly version: number; readonly root: Uint8Array }
   >();
   readonly #keysByLock = new Map<DeviceId, PairingKeys>();
+  /** Locks that have lied: what is said of them is not theirs to prove until all has come to rest. */
+  readonly #doubted = new Set<DeviceId>();
+  /** They have sworn their own log away: nobody can have it whole again. */
+  readonly #forsworn = new Set<DeviceId>();
+  /** Hostile to the end. */
+  #incurable: DeviceId | undefined;
   readonly #transferByLock = new Map<DeviceId, Transfer>();
   #frames: Uint8Array = new Uint8Array(32);
   #step = 0;
@@ -116,6 +126,7 @@ class SyncWorld {
   #visits = 0;
   #attempts = 0;
   #cards = 0;
+  #lies = 0;
   #firstCuts = 5;
 
   private constructor(options: Required<WorldOptions>, cloud: VirtualCloud, clock: SteppedClock) {
@@ -173,6 +184,7 @@ class SyncWorld {
       visits: this.#visits,
       attempts: this.#attempts,
       events: this.#cloud.cloud.record.summary().events,
+      liars: this.#lies,
       virtualSeconds: Math.round(this.#clock.monotonicMs() / 1000),
       counts: this.#counts,
       failures: this.#failures,
@@ -203,6 +215,7 @@ class SyncWorld {
         onPowerLost: (lost, region) => this.#powerLost(lost, region),
         onActed: (acted) => this.#lookAtPolicy(acted),
       });
+      box.onLie = (lie) => this.#lied(box, lie);
       this.#locks.push(box);
       this.#air.put(address, () => box.peripheral());
       const paired = authority.pairLock({ device, address, staticPublicKey: x25519PublicKey(box.staticPrivateKey) });
@@ -300,6 +313,8 @@ class SyncWorld {
         return this.#ask(agent, lock);
       case "phone-sync":
         return this.#carryByPhone(lock);
+      case "liar":
+        return this.#turnHostile(lock);
       case "nothing":
         return;
     }
@@ -547,6 +562,40 @@ class SyncWorld {
     carried.catch((error: unknown) => this.#fail("otherFaults", `the phone's program died: ${String(error)}`));
   }
 
+  /**
+   * Somebody has got into this lock: for a while, or for ever, it lies to whoever connects. It has its keys, so its sessions are true ones.
+   * One lock of a world may be hostile to the end, so that there are honest ones beside it.
+   */
+  #turnHostile(lock: LockBox): void {
+    const isIncurable = this.#incurable === undefined && this.#random.next() < 0.15;
+    if (isIncurable) this.#incurable = lock.device;
+    const forMs = 2_000 + this.#random.integer(60_000);
+    const random = seededRandom(this.#options.seed, `liar/${lock.device}/${this.#step}`);
+    const frameShare = this.#draw([0, 0.2, 1]);
+    const other = this.#draw(this.#locks.filter((each) => each !== lock)).firmware?.pairing?.pairingId;
+    this.#tell(`${lock.device} turns hostile ${isIncurable ? "for ever" : `for ${forMs} ms`}`);
+    lock.drawLie = () => {
+      const isOfFrames = random.next() < frameShare;
+      const lie = isOfFrames ? frameLies[random.integer(frameLies.length)] : drawLie(random);
+      return lie === undefined ? undefined : { lie, otherPairingId: other ?? random.bytes(16) };
+    };
+    if (isIncurable) return;
+    this.#clock.after(forMs, () => {
+      if (this.#incurable === lock.device) return;
+      lock.drawLie = () => undefined;
+      this.#tell(`${lock.device} is honest again`);
+    });
+  }
+
+  #lied(lock: LockBox, { name, kind, told }: ToldLie): void {
+    this.#lies += 1;
+    this.#doubted.add(lock.device);
+    if (kind === "forsworn") this.#forsworn.add(lock.device);
+    // What it asks for again and again is nobody's loss but its own.
+    this.#transferByLock.delete(lock.device);
+    if (told === 1) this.#tell(`${lock.device} lies: ${name}`);
+  }
+
   // What is looked at.
 
   #signedOn(lock: LockBox): SignedPolicy | undefined {
@@ -576,10 +625,15 @@ class SyncWorld {
   }
 
   #look(): void {
-    for (const refusal of this.#cloud.refused.splice(0)) this.#fail("otherFaults", `the authority refused ${refusal}`);
+    for (const refusal of this.#cloud.refused.splice(0)) {
+      if ([...this.#doubted].some((device) => refusal.includes(`/${device}/`))) continue;
+      this.#fail("otherFaults", `the authority refused ${refusal}`);
+    }
+    this.#lookAtAuthority();
     const { policies } = this.#cloud.cloud.authority.state;
     const reckoned = exposureView(this.#cloud.cloud).reckoned;
     for (const { device } of this.#locks) {
+      if (this.#doubted.has(device)) continue;
       const held = this.#heldByLock.get(device)?.version ?? 0;
       const open = (policies[device]?.revocations ?? []).filter(({ version }) => version > held);
       for (const { person } of open) {
@@ -587,6 +641,36 @@ class SyncWorld {
         this.#fail("otherFaults", `the authority does not know that ${device} still lets ${person} in`);
       }
       for (const agent of this.#agents) this.#lookAtExposures(agent, device, held);
+    }
+  }
+
+  /** Whatever a lock says: the authority's newest policy stays the newest, and nothing is believed of a lock that has not said it itself. */
+  #lookAtAuthority(): void {
+    const { authority, chains } = this.#cloud.cloud;
+    for (const lock of this.#locks) {
+      const { device } = lock;
+      const newest = this.#cloud.newest(device);
+      const state = authority.state.policies[device];
+      if (state?.version !== newest.version || state.epoch !== newest.epoch) {
+        this.#fail("otherFaults", `the authority's newest for ${device} is ${state?.version}, not ${newest.version}`);
+      }
+      const { report, through = 0 } = chains.state(device) ?? {};
+      if (
+        report != null &&
+        this.#cloud.signed(device, report.epoch, report.version) === undefined &&
+        report.version > 0
+      ) {
+        this.#fail("otherFaults", `the authority believes that ${device} holds ${report.epoch}/${report.version}`);
+      }
+      if (this.#doubted.has(device)) continue;
+      const held = this.#heldByLock.get(device)?.version ?? 0;
+      if ((report?.version ?? 0) > held) {
+        this.#fail(
+          "otherFaults",
+          `the authority believes that ${device} holds ${report?.version}, and it holds ${held}`,
+        );
+      }
+      if (through > lock.entries.length) this.#fail("otherFaults", `${device} may free what it never wrote`);
     }
   }
 
@@ -622,13 +706,23 @@ class SyncWorld {
     if (!outcome.ok && (outcome.fault.code === "radio" || outcome.fault.code === "timeout")) this.#cuts += 1;
     this.#tell(`${agent.id} at ${device}: ${ended}, ${outcome.bytes} bytes, ${outcome.logEntries} entries`);
     this.#weighTransfer(device);
+    this.#lookAtLies(agent, device, outcome);
     this.#armFirstVisit(agent);
+  }
+
+  /** A visit in which the lock contradicted itself does not go through. */
+  #lookAtLies(agent: AgentBox, device: DeviceId, outcome: VisitOutcome): void {
+    const begunAtMs = this.#clock.monotonicMs() - outcome.durationMs;
+    const lies = this.#locks.find((lock) => lock.device === device)?.lies ?? [];
+    const lie = lies.find(({ startedAtMs }) => startedAtMs >= begunAtMs);
+    if (lie === undefined || lie.told === 0 || lie.kind !== "contradicted" || !outcome.ok) return;
+    this.#fail("otherFaults", `${agent.id} at ${device} did not see through ${lie.name}`);
   }
 
   /** A cut may cost what was on its way in this session, and the page that was not whole; no more may be sent again. */
   #weighTransfer(device: DeviceId): void {
     const transfer = this.#transferByLock.get(device);
-    if (transfer?.current === undefined) return;
+    if (transfer?.current === undefined || this.#doubted.has(device)) return;
     const { name, current } = transfer;
     const { courierStreamBytes, courierAckedBytes } = current.link;
     transfer.current = undefined;
@@ -658,6 +752,7 @@ class SyncWorld {
     for (const lock of this.#locks) {
       lock.flash.cutPowerAtWrite(NEVER);
       lock.inReach = true;
+      if (lock.device !== this.#incurable) lock.drawLie = () => undefined;
     }
     this.#phone.isOnline = true;
     this.#phone.adapter.armed = undefined;
@@ -680,7 +775,9 @@ class SyncWorld {
   /** First by itself, then as an operator who asks for every lock would have it. */
   async #rest(): Promise<void> {
     const isNewest = (): boolean =>
-      this.#locks.every(({ device }) => this.#heldByLock.get(device)?.version === this.#cloud.newest(device).version);
+      this.#curable().every(
+        ({ device }) => this.#heldByLock.get(device)?.version === this.#cloud.newest(device).version,
+      );
     for (let waitedMs = 0; waitedMs < REST_LIMIT_MS && !isNewest(); waitedMs += 5_000) {
       await this.#clock.advance(5_000);
       this.#look();
@@ -694,7 +791,7 @@ class SyncWorld {
 
   async #syncAll(agent: AgentBox): Promise<void> {
     if (this.#whyNotAtRest().length === 0) return;
-    for (const lock of this.#locks) await this.#sync(agent, lock);
+    for (const lock of this.#curable()) await this.#sync(agent, lock);
     // What came home goes on to the authority.
     await this.#clock.advance(15_000);
     this.#look();
@@ -712,18 +809,24 @@ class SyncWorld {
   #whyNotAtRest(): readonly string[] {
     const { chains, table } = this.#cloud.cloud;
     const reasons: string[] = [];
-    for (const lock of this.#locks) {
+    for (const lock of this.#curable()) {
       const state = chains.state(lock.device);
-      if (state?.through !== lock.entries.length)
-        reasons.push(`${lock.device}: log checked through ${state?.through} of ${lock.entries.length}`);
+      const isWhole = state?.through === lock.entries.length;
+      if (this.#forsworn.has(lock.device)) {
+        if (!isWhole && state?.brokenAt === null)
+          reasons.push(`${lock.device}: its log is not whole, and nobody says so`);
+        continue;
+      }
+      if (!isWhole) reasons.push(`${lock.device}: log checked through ${state?.through} of ${lock.entries.length}`);
       if (state?.brokenAt !== null) reasons.push(`${lock.device}: chain broken at ${state?.brokenAt}`);
       if ((this.#clockErrorMs(lock) ?? Number.POSITIVE_INFINITY) > CLOCK_TOLERANCE_MS)
         reasons.push(`${lock.device}: clock off by ${this.#clockErrorMs(lock)} ms`);
     }
     for (const agent of this.#agents) {
-      const said = table.latest(agent.id, "exposure")?.body.exposures ?? [];
-      const own = agent.gateway?.exposures() ?? [];
-      for (const { device } of this.#locks) {
+      const isCurable = ({ device }: { readonly device: DeviceId }): boolean => device !== this.#incurable;
+      const said = (table.latest(agent.id, "exposure")?.body.exposures ?? []).filter(isCurable);
+      const own = (agent.gateway?.exposures() ?? []).filter(isCurable);
+      for (const { device } of this.#curable()) {
         const state = agent.gateway?.lockState(device);
         if (state?.state !== "in-sync") reasons.push(`${agent.id}: ${device} is ${state?.state} (${state?.why})`);
       }
@@ -731,9 +834,14 @@ class SyncWorld {
     }
     const { waiting } = this.#phone.courier;
     if (waiting > 0) reasons.push(`the manager's phone still has ${waiting} batches`);
-    const { reckoned } = exposureView(this.#cloud.cloud);
+    const reckoned = exposureView(this.#cloud.cloud).reckoned.filter(({ device }) => device !== this.#incurable);
     if (reckoned.length > 0) reasons.push(`the authority still reckons ${JSON.stringify(reckoned)}`);
     return reasons;
+  }
+
+  /** All but the one that is hostile to the end. */
+  #curable(): readonly LockBox[] {
+    return this.#locks.filter(({ device }) => device !== this.#incurable);
   }
 
   /** Each lock's own log against the authority's record, and everybody once at every door. */
@@ -741,19 +849,26 @@ class SyncWorld {
     const { record } = this.#cloud.cloud;
     const summary = record.summary();
     if (summary.duplicates > 0) this.#fail("eventsDoubled", `${summary.duplicates} names twice in the record`);
-    if (summary.conflicting > 0) this.#fail("eventsDoubled", `${summary.conflicting} names with two contents`);
+    if (summary.conflicting > 0 && this.#doubted.size === 0)
+      this.#fail("eventsDoubled", `${summary.conflicting} names with two contents`);
     for (const lock of this.#locks) {
-      const written = lock.entries.map(nameOf);
-      const recorded = record.events({ device: lock.device }).map(({ boot, sequence }) => `${boot}/${sequence}`);
-      const raw = record.rawEntries(lock.device, 1, lock.entries.length);
-      const missing = written.filter((name) => !recorded.includes(name));
-      const strange = recorded.filter((name) => !written.includes(name));
-      if (missing.length > 0) this.#fail("eventsLost", `${lock.device}: ${missing.join(" ")} never arrived`);
-      if (strange.length > 0) this.#fail("eventsDoubled", `${lock.device}: ${strange.join(" ")} was never written`);
-      const isSame = lock.entries.every((entry, index) => equalBytes(entry, raw[index] ?? new Uint8Array(0)));
-      if (!isSame) this.#fail("eventsLost", `${lock.device}: the record is not what the lock chained`);
+      const isOwnLoss = lock.device === this.#incurable || this.#forsworn.has(lock.device);
+      if (!isOwnLoss) this.#judgeLog(lock);
       for (const person of this.#plan.people) this.#attempt(lock, person);
     }
+  }
+
+  #judgeLog({ device, entries }: LockBox): void {
+    const { record } = this.#cloud.cloud;
+    const written = entries.map(nameOf);
+    const recorded = record.events({ device }).map(({ boot, sequence }) => `${boot}/${sequence}`);
+    const raw = record.rawEntries(device, 1, entries.length);
+    const missing = written.filter((name) => !recorded.includes(name));
+    const strange = recorded.filter((name) => !written.includes(name));
+    if (missing.length > 0) this.#fail("eventsLost", `${device}: ${missing.join(" ")} never arrived`);
+    if (strange.length > 0) this.#fail("eventsDoubled", `${device}: ${strange.join(" ")} was never written`);
+    const isSame = entries.every((entry, index) => equalBytes(entry, raw[index] ?? new Uint8Array(0)));
+    if (!isSame) this.#fail("eventsLost", `${device}: the record is not what the lock chained`);
   }
 
   #fail(count: keyof WorldCounts, what: string): void {
@@ -814,6 +929,7 @@ const deeds = [
   ["thief", 8],
   ["asked", 8],
   ["phone-sync", 8],
+  ["liar", 8],
 ] as const;
 
 /** From here on a whole policy takes four pages or more: seven bytes for each of the crowd. */

@@ -70,8 +70,11 @@ export function addDirectoryRoutes(server: FastifyInstance, parts: CloudParts): 
 
 function openSticker(parts: CloudParts, token: string): OpenedPanel | "retired" | "unknown" {
   const { authority } = parts;
+  const before = authority.state.panels;
   const judged = authority.openToken(token);
   if (judged.verdict !== "current") return judged.verdict;
+  // Seen on the wall for the first time: the site stops waiting for it.
+  if (authority.state.panels !== before) parts.stickers.tellPanel(judged.panel);
   const { site } = authority;
   const panel = site?.panels.find(({ id }) => id === judged.panel);
   if (site === undefined || panel === undefined) return "unknown";

@@ -1,5 +1,5 @@
 /** The manager's API: people, doors, devices with health and firmware, exposure, stickers, and the record of what came. */
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyReply } from "fastify";
 import { z } from "zod";
 import { modelByName } from "../../../protocol/firmware/models.ts";
 import { explainDirectory } from "../../../protocol/site/directory.ts";
@@ -19,12 +19,19 @@ export function addManagerRoutes(server: FastifyInstance, parts: CloudParts): vo
 function addSiteRoutes(server: FastifyInstance, parts: CloudParts): void {
   const { authority, publishDesired } = parts;
 
+  const sendSticker = (reply: FastifyReply, action: "rotate" | "retire", panel: string) => {
+    const done = parts.stickers.request({ gateway: null, panel, action, rotation: null });
+    if (!done.ok) return sendFault(reply, done.fault);
+    return { panel, rotation: done.value.rotation, payload: done.value.current };
+  };
+
   server.post<IdParams>("/api/panels/:id/rotate", async (request, reply) => {
-    const rotated = authority.rotateSticker(request.params.id);
-    if (!rotated.ok) return sendFault(reply, rotated.fault);
-    publishDesired();
-    parts.log.info({ panel: rotated.value.panel, rotation: rotated.value.rotation }, "sticker rotated");
-    return rotated.value;
+    return sendSticker(reply, "rotate", request.params.id);
+  });
+
+  /** The panel has no valid sticker from now on, until it is rotated. */
+  server.post<IdParams>("/api/panels/:id/retire", async (request, reply) => {
+    return sendSticker(reply, "retire", request.params.id);
   });
 
   /** Everybody, with whether they are listed at this panel and what is missing. */
@@ -134,6 +141,8 @@ function addRecordRoutes(server: FastifyInstance, parts: CloudParts): void {
     });
     return { ...summary, devices };
   });
+
+  server.get("/api/record/stickers", async () => ({ stickers: parts.stickerRecord.list() }));
 
   server.get("/api/record/refusals", async () => ({ refusals: record.refusals() }));
 }

@@ -1,7 +1,7 @@
 /**
- * `command/<name>` and `result/<name>`: asked by id, answered by results with the same id. `time` and `pair` go from a gateway to the authority and
- * open nothing; `unlock` goes from the authority to a networked device, through its gateway, which can neither make nor alter
- * one. Every command that there is stands in `commandsByName`. Source: SPEC M11, V1-V9; PROTOCOL parts 2 and 5.
+ * `command/<name>` and `result/<name>`: asked by id, answered by results with the same id. `time`, `pair` and `sticker` go from a gateway to the
+ * authority and open nothing; `unlock` goes from the authority to a networked device, through its gateway, which can neither make nor alter
+ * one. Every command that there is stands in `commandsByName`. Source: SPEC M11, Q59, V1-V9; PROTOCOL parts 2, 5 and 7.
  */
 import { z } from "zod";
 import { commandStates } from "../command-state.ts";
@@ -11,7 +11,7 @@ import { SEAL_OVERHEAD_BYTES } from "../sealing.ts";
 import { SIGNED_ANSWER_LIMIT_BYTES } from "../sync-message.ts";
 import { UNLOCK_COMMAND_LIMIT_BYTES } from "../unlock-command.ts";
 import { signedBlob } from "./desired.ts";
-import { base64Exactly, base64Field, bluetoothAddress, deviceId, hexText, text } from "./fields.ts";
+import { base64Exactly, base64Field, bluetoothAddress, deviceId, hexText, text, uint32 } from "./fields.ts";
 
 export const resultStates = commandStates;
 
@@ -75,6 +75,45 @@ export const pairResultSchema = versioned({
 });
 export type PairResult = z.output<typeof pairResultSchema>;
 
+/** `rotate`: give the panel its next sticker. `retire`: end its present one. `seen`: the present one was read off the wall. */
+export const stickerActions = ["rotate", "retire", "seen"] as const;
+export type StickerAction = (typeof stickerActions)[number];
+
+/**
+ * `authority/command/sticker`: a gateway asks for a change of a passive panel's sticker. `rotation` is the one that the asker takes for
+ * the present one, so that a question asked twice, or from an old list, ends no sticker that the asker has not seen. SPEC Q59.
+ */
+export const stickerCommandSchema = versioned({
+  id: text(64),
+  from: deviceId,
+  device: deviceId,
+  action: z.enum(stickerActions),
+  rotation: uint32,
+});
+export type StickerCommand = z.output<typeof stickerCommandSchema>;
+
+export const stickerReasons = [
+  "no-such-panel",
+  /** The panel's rotation is another than the asker's. */
+  "another-rotation",
+  "no-rotations-left",
+  /** Gateways have changed this panel's sticker as often as they may in a day. */
+  "too-often",
+  /** Seen, although it is retired and no valid one has followed. */
+  "no-valid-sticker",
+] as const;
+export type StickerReason = (typeof stickerReasons)[number];
+
+/** `<gateway>/result/sticker`; `rotation` is the panel's after it. The payload itself comes in the panel's `desired`, before this. */
+export const stickerResultSchema = versioned({
+  id: text(64),
+  device: deviceId,
+  state: z.enum(resultStates),
+  rotation: uint32.optional(),
+  reason: z.enum(stickerReasons).optional(),
+});
+export type StickerResult = z.output<typeof stickerResultSchema>;
+
 /** Largest `command/unlock` or `result/unlock`: both are below 500 bytes. */
 export const UNLOCK_PAYLOAD_LIMIT_BYTES = 1024;
 
@@ -122,6 +161,7 @@ export type UnlockResult = z.output<typeof unlockResultSchema>;
 export const commandsByName = {
   time: { command: timeCommandSchema, result: timeResultSchema },
   pair: { command: pairCommandSchema, result: pairResultSchema },
+  sticker: { command: stickerCommandSchema, result: stickerResultSchema },
   unlock: { command: unlockCommandSchema, result: unlockResultSchema },
 } as const;
 export type CommandName = keyof typeof commandsByName;

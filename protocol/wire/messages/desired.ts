@@ -134,9 +134,12 @@ export const panelDesiredSchema = versioned({
   door: entityId,
   doorName: text(80),
   rotation: uint32,
-  current: text(200),
+  /** Null: the latest one was retired, and none is valid until the next rotation. SPEC Q58. */
+  current: text(200).nullable(),
   retired: z.array(text(200)).max(256),
   at: unixTime,
+  /** Since when the current sticker is known to hang on the wall; null: nobody has shown it yet. SPEC Q60. */
+  seenAt: unixTime.nullable().default(null),
 });
 export type PanelDesired = z.output<typeof panelDesiredSchema>;
 

@@ -220,6 +220,13 @@ describe("doorlink sync", () => {
     ["handshake", "no-progress", /doorlink device add lock-a --ble/],
     ["not-paired", undefined, /doorlink device add lock-a --ble/],
     ["refused", "rollback", /doorlink status/],
+    ["refused", "time: round-trip-too-long", /later than 2 s; the rest went through.*doorlink sync lock-a.*is slow/],
+    ["refused", "time: stale-nonce", /clock stays as it is and the rest went through/],
+    ["refused", "policy: bad-policy", /keeps the policy it has.*doorlink firmware/],
+    ["refused", "release: chain-mismatch", /not as the authority has it/],
+    ["protocol", "report-of-another-policy", /cannot be true.*reset it.*doorlink device add lock-a --ble/],
+    ["protocol", "log-not-taken", /cannot be true/],
+    ["protocol", "bad-answer", /doorlink firmware/],
   ])("row 71: a lock that does not respond: %s %s has a way out", (code, reason, way) => {
     expect(syncWayOut(code, reason, "lock-a")).toMatch(way);
   });

@@ -5,7 +5,7 @@ import type { CommandContext } from "../../../agent/commands/command.ts";
 import { runExposure } from "../../../agent/commands/exposure.ts";
 import { runFirmware } from "../../../agent/commands/firmware.ts";
 import { runLog } from "../../../agent/commands/log.ts";
-import { ageText, alignRows } from "../../../agent/commands/output.ts";
+import { ageText, alignRows, versionText } from "../../../agent/commands/output.ts";
 import { runStatus } from "../../../agent/commands/status.ts";
 import { type Patience, runSync } from "../../../agent/commands/sync.ts";
 import { openHttpServer } from "../../../agent/http/server.ts";
@@ -113,5 +113,9 @@ describe("commands for people", () => {
       "2 h",
       "2 d",
     ]);
+  });
+
+  it("a version that nobody signs is none", () => {
+    expect([0, 1, 70_000].map((version) => versionText({ version }))).toEqual(["none", "1", "70000"]);
   });
 });

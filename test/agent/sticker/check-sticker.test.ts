@@ -1,12 +1,13 @@
 import { PDFDocument, PrintScaling } from "pdf-lib";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
-import { checkStickerFile, stickerFileBytesMax } from "../../../agent/sticker/check-sticker.ts";
-import type { PrintedSticker } from "../../../agent/sticker/print-sticker.ts";
+import { checkFile, checkStickerFile, stickerFileBytesMax } from "../../../agent/sticker/check-sticker.ts";
 import { shrinkToPage } from "../../../emulator/camera/office-printer.ts";
+import { seededRandom } from "../../../emulator/world/random.ts";
 import { assert } from "../../../protocol/base/result.ts";
 import { defaultStickerSpecification } from "../../../protocol/sticker/specification.ts";
-import { lobby, panels, payload, print } from "./sticker-files.ts";
+import { payloadToSymbol, symbolRuns } from "../../../protocol/sticker/symbol.ts";
+import { lobby, type PrintedSticker, panels, payload, print } from "./sticker-files.ts";
 
 const known = { panels, expectedPanel: "lobby" };
 let good: PrintedSticker;
@@ -174,13 +175,153 @@ describe("whose sticker", () => {
   });
 });
 
+describe("scans", () => {
+  it.each([
+    [300, 1.3],
+    [200, -2.4],
+  ])(
+    "[Q48] [Q49] [Q56] a noisy scan at %d dpi, turned by %f degrees, with ink that spread, passes",
+    async (dpi, turn) => {
+      const pixels = async (image: ReturnType<typeof sharp>) => {
+        const { data, info } = await image.greyscale().raw().toBuffer({ resolveWithObject: true });
+        const { width, height, channels } = info;
+        return { data, raw: { raw: { width, height, channels } } };
+      };
+      const page = await pixels(sharp(good.png).rotate(turn, { background: "#fff" }));
+      // Blurred and cut at a lighter grey, dark parts grow; the second blur is the scanner's.
+      const ink = await pixels(sharp(page.data, page.raw).blur(2).linear(2.2, -190).blur(1.5));
+      const width = Math.round(page.raw.raw.width * (dpi / 609.6));
+      const scan = await pixels(sharp(ink.data, ink.raw).resize({ width }));
+      const { next } = seededRandom(dpi, "scan");
+      for (let at = 0; at < scan.data.length; at++) {
+        const noise = (next() + next() + next() - 1.5) * 14;
+        scan.data[at] = Math.max(0, Math.min(255, 25 + 0.85 * (scan.data[at] ?? 0) + noise));
+      }
+      const jpeg = await sharp(scan.data, scan.raw).jpeg({ quality: 80 }).withMetadata({ density: dpi }).toBuffer();
+      const checked = await checkFile(new Uint8Array(jpeg), { specification: defaultStickerSpecification, known });
+      assert(checked.ok && checked.value.kind === "print", "a scan with a density is no photograph");
+      const { report } = checked.value;
+      expect(report).toMatchObject({ verdict: "pass", findings: [] });
+      assert(report.size.measurable, "a scan with a density is measurable");
+      expect(Math.abs(report.size.scalePercent.x - 100)).toBeLessThan(0.3);
+      expect(Math.abs(report.size.scalePercent.y - 100)).toBeLessThan(0.3);
+    },
+  );
+});
+
+describe("kinds of picture", () => {
+  it("[Q55] CMYK, 16-bit, palette, transparent and grey pictures give the same report", async () => {
+    const raw = await sharp(good.png).raw().toBuffer({ resolveWithObject: true });
+    const { width, height, channels } = raw.info;
+    const pixels = () => sharp(raw.data, { raw: { width, height, channels } });
+    const rgba = Buffer.alloc(width * height * 4);
+    for (let at = 0; at < width * height; at++) rgba[4 * at + 3] = 255 - (raw.data[at * channels] ?? 0);
+    const ink = sharp(rgba, { raw: { width, height, channels: 4 } });
+    const density = { density: 609.6 };
+    for (const image of [
+      pixels().toColourspace("cmyk").jpeg().withMetadata(density),
+      pixels().toColourspace("cmyk").tiff().withMetadata(density),
+      pixels().toColourspace("grey16").png().withMetadata(density),
+      pixels().png({ palette: true }).withMetadata(density),
+      ink.clone().png().withMetadata(density),
+      ink.clone().webp({ lossless: true }).withMetadata(density),
+    ]) {
+      const report = await check(new Uint8Array(await image.toBuffer()));
+      expect(report.codes).toEqual([]);
+      expect(report.quality.contrastPercent).toBeGreaterThan(80);
+    }
+  });
+
+  it("[Q55] animated pictures are named with their frames; of a TIFF of pages the first is read", async () => {
+    const frames = await Promise.all(
+      [1, 2, 3].map((frame) =>
+        sharp({ create: { width: 40, height: 40, channels: 3, background: { r: 60 * frame, g: 0, b: 0 } } })
+          .png()
+          .toBuffer(),
+      ),
+    );
+    const webp = await sharp(frames, { join: { animated: true } })
+      .webp()
+      .toBuffer();
+    expect(await faultOf(new Uint8Array(webp))).toEqual({ code: "picture-animated", format: "webp", frames: 3 });
+    const control = Buffer.alloc(20);
+    control.writeUInt32BE(8, 0);
+    control.write("acTL", 4, "latin1");
+    control.writeUInt32BE(5, 8);
+    control.writeUInt32BE(crc32(control.subarray(4, 16)), 16);
+    const animated = Buffer.concat([good.png.subarray(0, 33), control, good.png.subarray(33)]);
+    expect(await faultOf(new Uint8Array(animated))).toEqual({ code: "picture-animated", format: "png", frames: 5 });
+    const page = await sharp(good.png).resize({ width: 600 }).toBuffer();
+    const pages = await sharp([page, page], { join: { animated: true } })
+      .tiff()
+      .withMetadata({ density: 305 })
+      .toBuffer();
+    expect(await check(new Uint8Array(pages))).toMatchObject({ page: 1, pages: 2, payload: lobby.current });
+  });
+
+  it("[Q56] a photograph is told by its exposure, its tilt or its turn; the caller may overrule that", async () => {
+    const options = { specification: defaultStickerSpecification, known };
+    const kindOf = async (bytes: Uint8Array, as?: "print" | "photo") => {
+      const result = await checkFile(bytes, { ...options, as });
+      return result.ok ? result.value.kind : result.fault.code;
+    };
+    const small = sharp(await sharp(good.png).resize({ width: 600 }).toBuffer());
+    const jpeg = (image: ReturnType<typeof small.clone>) => image.jpeg().toBuffer();
+    const exposed = small.clone().withExif({ IFD2: { ExposureTime: "1/60" } });
+    const turned = small.clone().rotate(1.5, { background: "#fff" });
+    expect(await kindOf(good.png)).toBe("print");
+    expect(await kindOf(good.pdf, "photo")).toBe("print");
+    expect(await kindOf(new Uint8Array(await jpeg(small.clone())))).toBe("print");
+    expect(await kindOf(new Uint8Array(await jpeg(exposed)))).toBe("photo");
+    expect(await kindOf(new Uint8Array(await jpeg(exposed)), "print")).toBe("print");
+    expect(await kindOf(new Uint8Array(await jpeg(turned)))).toBe("photo");
+    expect(await kindOf(new Uint8Array(await jpeg(turned.clone().withMetadata({ density: 305 }))))).toBe("print");
+    expect(await kindOf(good.png, "photo")).toBe("photo");
+    expect(await kindOf(new Uint8Array(await jpeg(small.clone().rotate(20, { background: "#fff" }))))).toBe("photo");
+  });
+
+  it("[Q57] of several symbols all are judged, or those of the expected panel", async () => {
+    const sheet = (payloads: readonly string[]) => {
+      const faces = payloads.map((text, index) => {
+        const symbol = payloadToSymbol(text, defaultStickerSpecification);
+        assert(symbol.ok, "the test's payload fits");
+        const runs = symbolRuns(symbol.value).map(
+          ({ column, row, width }) => `M${column} ${row}h${width}v1h-${width}z`,
+        );
+        return `<path transform="translate(${8 + index * 48} 8)" d="${runs.join("")}"/>`;
+      });
+      const size = `width="${payloads.length * 48 + 8}mm" height="49mm" viewBox="0 0 ${payloads.length * 48 + 8} 49"`;
+      return new TextEncoder().encode(`<svg xmlns="http://www.w3.org/2000/svg" ${size}>${faces.join("")}</svg>`);
+    };
+    const both = sheet([lobby.current, payload(2, 1)]);
+    expect(await check(both)).toMatchObject({ verdict: "pass", payload: lobby.current, symbols: [{}, {}] });
+    expect(await check(both, { expectedPanel: "garage" })).toMatchObject({ verdict: "pass", payload: payload(2, 1) });
+    const result = await checkStickerFile(both, defaultStickerSpecification, { panels });
+    expect(result).toMatchObject({ ok: true, value: { verdict: "pass" } });
+    const old = await checkStickerFile(
+      sheet([payload(2, 1), payload(1, 1), payload(1, 2)]),
+      defaultStickerSpecification,
+      {
+        panels,
+      },
+    );
+    assert(old.ok, "the sheet is readable");
+    expect(old.value.verdict).toBe("fail");
+    expect(old.value.findings.map(({ code, where }) => `${code}: ${where}`)).toEqual([
+      "sticker-retired: payload",
+      "sticker-retired: payload of lobby (one of 3)",
+    ]);
+  });
+});
+
 describe("bad files", () => {
   it("[Q24] not a picture, whatever its name or first words", async () => {
     expect(await faultOf(new Uint8Array())).toEqual({ code: "file-empty" });
     expect(await faultOf(new TextEncoder().encode("hello, world"))).toMatchObject({ code: "not-a-picture" });
     const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="file:///etc/passwd"/></svg>';
-    expect(await faultOf(new TextEncoder().encode(svg))).toMatchObject({ code: "not-a-picture" });
-    expect(await faultOf(new TextEncoder().encode("GIF89a......"))).toMatchObject({ code: "not-a-picture" });
+    expect(await faultOf(new TextEncoder().encode(svg))).toEqual({ code: "svg-outside-link", where: "image" });
+    const gif = await faultOf(new TextEncoder().encode("GIF89a......"));
+    expect(gif).toMatchObject({ code: "not-a-picture", looksLike: "GIF" });
     expect(await faultOf(good.png.slice(0, 8))).toMatchObject({ code: "picture-damaged", where: "header" });
   });
 
@@ -225,14 +366,11 @@ describe("bad files", () => {
     expect(await faultOf(new Uint8Array(stickerFileBytesMax + 1))).toMatchObject({ code: "file-too-large" });
   });
 
-  it("[Q25] PDFs: truncated, encrypted, with object streams, with a content bomb", async () => {
+  it("[Q25] PDFs: truncated, encrypted, with a content bomb; object streams are read", async () => {
     expect(await faultOf(good.pdf.slice(0, 600))).toMatchObject({ code: "pdf-damaged" });
     expect(await faultOf(new TextEncoder().encode("%PDF-1.7\n"))).toMatchObject({ code: "pdf-damaged" });
     const document = await PDFDocument.load(good.pdf, { updateMetadata: false });
-    expect(await faultOf(await document.save({ useObjectStreams: true }))).toEqual({
-      code: "pdf-not-supported",
-      what: "object-streams",
-    });
+    expect(await check(await document.save({ useObjectStreams: true }))).toMatchObject({ verdict: "pass" });
     document.context.trailerInfo.Encrypt = document.context.register(document.context.obj({ Filter: "Standard" }));
     expect(await faultOf(await document.save({ useObjectStreams: false }))).toEqual({ code: "pdf-encrypted" });
 
@@ -251,7 +389,7 @@ describe("bad files", () => {
       return state % max;
     };
     for (const whole of [good.pdf, await convert("jpeg", 300, 200), await convert("tiff", 300, 100)]) {
-      for (let round = 0; round < 25; round++) {
+      for (let round = 0; round < 8; round++) {
         const damaged = whole.slice();
         for (let hit = 0; hit < 8; hit++) damaged[next(damaged.length)] = next(256);
         const result = await checkStickerFile(damaged, defaultStickerSpecification, known);

@@ -1,26 +1,14 @@
-import { inflateSync } from "node:zlib";
 import { PDFDocument, PrintScaling } from "pdf-lib";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { setLine } from "../../../agent/sticker/lettering.ts";
 import { readPicture } from "../../../agent/sticker/picture-file.ts";
-import { printSticker } from "../../../agent/sticker/print-sticker.ts";
+import { makeFace } from "../../../agent/sticker/print-sticker.ts";
 import { assert } from "../../../protocol/base/result.ts";
 import { defaultStickerSpecification } from "../../../protocol/sticker/specification.ts";
 import { isDark, payloadToSymbol } from "../../../protocol/sticker/symbol.ts";
+import { contentOf } from "./pdf-content.ts";
 import { lobby, print } from "./sticker-files.ts";
-
-/** The page's content, unpacked by hand, so that our own PDF reader has no part in these tests. */
-function contentOf(pdf: Uint8Array): string {
-  const raw = Buffer.from(pdf);
-  const contents: string[] = [];
-  for (let at = raw.indexOf("stream\n"); at >= 0; at = raw.indexOf("stream\n", at + 1)) {
-    if (raw.subarray(at - 3, at).toString() === "end") continue;
-    const end = raw.indexOf("\nendstream", at);
-    contents.push(inflateSync(raw.subarray(at + 7, end)).toString("latin1"));
-  }
-  return contents.join("\n");
-}
 
 describe("PDF", () => {
   it("[Q13] has the symbol in exact millimetres: one matrix, modules of 1 mm, 33 mm from first to last", async () => {
@@ -113,13 +101,13 @@ describe("print", () => {
     expect(other.pdf).not.toEqual(one.pdf);
   });
 
-  it("[Q13] prints nothing that is no sticker, and nothing that does not fit", async () => {
+  it("[Q13] prints nothing that is no sticker, and nothing that does not fit", () => {
     const order = { doorName: "Lobby", epoch: 1, specification: defaultStickerSpecification };
-    expect(await printSticker({ ...order, payload: "HTTPS://EXAMPLE.COM/" })).toMatchObject({
+    expect(makeFace({ ...order, payload: "HTTPS://EXAMPLE.COM/" }, "sheet")).toMatchObject({
       fault: { code: "payload-not-a-sticker" },
     });
     const long = `HTTPS://${"A".repeat(33)}/L/04002003DEQMRYA5CSV2EGC5`;
-    expect(await printSticker({ ...order, payload: long })).toMatchObject({
+    expect(makeFace({ ...order, payload: long }, "label")).toMatchObject({
       fault: { code: "payload-too-long", length: 68, symbolVersion: 4 },
     });
   });

@@ -1,6 +1,6 @@
 /** Builders for the sticker tests: a site of two panels, its print files, and a file of the test's own. */
 
-import { type PrintedSticker, printSticker } from "../../../agent/sticker/print-sticker.ts";
+import { type FacePng, facePdf, facePng, faceSvg, makeFace } from "../../../agent/sticker/print-sticker.ts";
 import { assert } from "../../../protocol/base/result.ts";
 import { defaultStickerSpecification, type StickerSpecification } from "../../../protocol/sticker/specification.ts";
 import { mintStickerPayload } from "../../../protocol/sticker/token.ts";
@@ -14,7 +14,10 @@ export function payload(panelNumber: number, epoch: number, publicUrl = "https:/
   return minted.value.payload;
 }
 
-export const lobby: PanelRecord = {
+/** A panel that has a valid sticker. */
+type StickeredPanel = PanelRecord & { readonly current: string };
+
+export const lobby: StickeredPanel = {
   panel: "lobby",
   panelNumber: 1,
   doorName: "Lobby",
@@ -25,7 +28,7 @@ export const lobby: PanelRecord = {
   ageMs: 5_000,
 };
 
-export const garage: PanelRecord = {
+export const garage: StickeredPanel = {
   ...lobby,
   panel: "garage",
   panelNumber: 2,
@@ -37,6 +40,14 @@ export const garage: PanelRecord = {
 
 export const panels = [lobby, garage];
 
+/** One sticker in all its files. */
+export type PrintedSticker = FacePng & {
+  readonly pdf: Uint8Array;
+  readonly svg: string;
+  readonly face: { readonly widthMm: number; readonly heightMm: number };
+  readonly missingCharacters: string;
+};
+
 export async function print(
   change: Partial<{
     payload: string;
@@ -46,8 +57,18 @@ export async function print(
     madeAt: Date;
   }> = {},
 ): Promise<PrintedSticker> {
-  const order = { payload: lobby.current, doorName: "Lobby", epoch: 3, specification: defaultStickerSpecification };
-  const printed = await printSticker({ ...order, ...change });
-  assert(printed.ok, "the test's sticker prints");
-  return printed.value;
+  const usual = { payload: lobby.current, doorName: "Lobby", epoch: 3, specification: defaultStickerSpecification };
+  const order = { ...usual, ...change };
+  const face = makeFace(order, "sheet");
+  assert(face.ok, "the test's sticker has a face");
+  const pdf = await facePdf(order, face.value);
+  assert(pdf.ok, "the test's sticker fits on a page");
+  const { widthMm, heightMm, missing } = face.value.layout;
+  return {
+    pdf: pdf.value,
+    svg: faceSvg(face.value, order.specification),
+    ...(await facePng(face.value, order.specification)),
+    face: { widthMm, heightMm },
+    missingCharacters: missing,
+  };
 }

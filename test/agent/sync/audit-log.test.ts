@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import type { SealedRun } from "../../../agent/ports/visit.ts";
 import { bodyToWire } from "../../../agent/store/event-body.ts";
 import { openSqliteStore } from "../../../agent/store/sqlite-store.ts";
-import { documentToAuditHead, emptyAuditHead, sealedRunToAppend } from "../../../agent/sync/audit-log.ts";
+import { documentToAuditHead, emptyAuditHead, endLogAt, sealedRunToAppend } from "../../../agent/sync/audit-log.ts";
 import { base64ToBytes, bytesToBase64, utf8 } from "../../../protocol/base/bytes.ts";
 import { type DeviceId, unixMs } from "../../../protocol/base/units.ts";
 import { auditEntry } from "../../../protocol/wire/audit-entry.ts";
@@ -150,11 +150,20 @@ describe("a lock's log on the gateway's disk", () => {
     expect(event.covers).toEqual({ first: 40, last: 40 });
   });
 
-  it("[G4] takes no entry twice and no run of nothing: the visit never gives one", () => {
+  it("[G4] takes no run of nothing: the visit never gives one", () => {
     const { head } = stored(run(1, 5));
-    for (const given of [run(5, 2), run(1, 5), { ...run(6, 1), count: 0 }]) {
-      expect(() => sealedRunToAppend(lock, head, given, at)).toThrow("assertion failed");
-    }
+    expect(() => sealedRunToAppend(lock, head, { ...run(6, 1), count: 0 }, at)).toThrow("assertion failed");
+  });
+
+  it("[G17] a run from before where it stood takes the place of what was kept there", () => {
+    const { head } = stored(run(1, 5));
+    const { append, head: after } = sealedRunToAppend(lock, head, run(3, 2), at);
+    expect(append.drops).toEqual({ first: 3, last: 4 });
+    expect(after).toEqual({ pairingId, next: 5 });
+    expect(stored(run(6, 2), head).append.drops).toBeUndefined();
+    const ended = endLogAt(lock, pairingId, 4, at);
+    expect(ended).toMatchObject({ events: [], drops: { first: 4, last: 2 ** 32 - 1 } });
+    expect(documentToAuditHead(ended.documents?.[0], pairingId)).toEqual({ pairingId, next: 4 });
   });
 
   it("[G4] a new pairing begins its own log", () => {

@@ -144,10 +144,34 @@ describe("the state of a lock's door sync", () => {
       { fault: { code: "handshake", at: ago(4) } },
       { state: "refused", why: "wrong-lock" },
     ],
+    [
+      "both banks rotten",
+      { wentBackAt: ago(6), reported: { epoch: 0, version: 0, at: ago(6) } },
+      { state: "stale", why: "policy-lost", since: ago(6) },
+    ],
     ["its rules broken", { fault: { code: "protocol", at: ago(4) } }, { state: "refused", why: "broke-protocol" }],
     ["half its lease past", { visitBy: now }, { state: "stale", why: "half-lease-past", since: now }],
     ["a rotten bank", { wentBackAt: ago(6) }, { state: "stale", why: "older-policy-serves", since: ago(6) }],
   ])("[G10] says why and since when: %s", (_what, facts, expected) => {
     expect(lockState({ ...calm, ...facts }, now)).toMatchObject(expected);
+  });
+
+  it.each([
+    ["refused", "time: round-trip-too-long", "time-answer-too-slow"],
+    ["refused", "time: stale-nonce", "time-refused"],
+    ["refused", "policy: bad-policy", "policy-refused"],
+    ["refused", "keyset: rollback", "keyset-refused"],
+    ["refused", "release: chain-mismatch", "release-refused"],
+    ["refused", "log: unexpected-message", "refused"],
+    ["protocol", "report-of-another-policy", "contradicts-itself"],
+    ["protocol", "report-beyond-published", "contradicts-itself"],
+    ["protocol", "log-not-taken", "log-not-taken"],
+    ["protocol", "bad-answer", "broke-protocol"],
+  ])("[G10] %s, %s: says precisely what was refused, or by what the lock gave itself away", (code, reason, why) => {
+    expect(lockState({ ...calm, fault: { code, reason, at: ago(4) } }, now)).toEqual({
+      state: "refused",
+      why,
+      since: ago(4),
+    });
   });
 });

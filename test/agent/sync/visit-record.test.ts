@@ -44,6 +44,7 @@ function after(record: Partial<VisitRecord>, end: Partial<VisitEnd>): VisitRecor
       brought: { policy: version(2), visitBy: null },
       handedOver: null,
       reportedBefore: version(1),
+      isNewest: false,
       fraction: 0.5,
       ...end,
     },
@@ -129,6 +130,14 @@ describe("what a gateway remembers of its visits", () => {
     expect(after({}, { reportedBefore: null }).wentBack).toBeNull();
   });
 
+  it("[G18] what a lock claimed beyond all that was published, it has not gone back from", () => {
+    const lied = { outcome: visitOutcome({ version: 2 }), reportedBefore: version(1_000) };
+    expect(after({}, { ...lied, isNewest: true }).wentBack).toBeNull();
+    expect(after({ wentBack: { ...version(1_000), at } }, { ...lied, isNewest: true }).wentBack).toBeNull();
+    // A gateway that may have missed something cannot tell the lie from a policy that another courier brought.
+    expect(after({}, { ...lied, isNewest: false }).wentBack).toEqual({ ...version(1_000), at });
+  });
+
   it("[G10] what a lock did before it was reset and paired again says nothing of it now", () => {
     const [one, other] = [new Uint8Array(16).fill(1), new Uint8Array(16).fill(2)];
     const wentBack = { ...version(9), at };
@@ -153,5 +162,14 @@ describe("what a gateway remembers of its visits", () => {
 
 function endOf(end: Pick<VisitEnd, "outcome">): VisitEnd {
   const brought = { policy: version(2), visitBy: null };
-  return { at, isAutomatic: true, brought, handedOver: null, reportedBefore: version(1), fraction: 0.5, ...end };
+  return {
+    at,
+    isAutomatic: true,
+    brought,
+    handedOver: null,
+    reportedBefore: version(1),
+    isNewest: true,
+    fraction: 0.5,
+    ...end,
+  };
 }

@@ -357,3 +357,127 @@ describe("when a lock is visited", () => {
     expect((await lockOf(world)).automaticVisitsToday).toBe(today);
   });
 });
+
+describe("a lock that lost both banks", () => {
+  it("[L3] [G10] is said to have lost its policy, and not to hold an older one", async () => {
+    let version = 1;
+    const world = await startGateway({ automatic: false, runVisit: async () => visitOutcome({ version }) });
+    await tellSite(world, { version: 1 });
+    await ask(world);
+    version = 0;
+    await ask(world);
+    expect(await lockOf(world)).toMatchObject({ state: "stale", why: "policy-lost" });
+    expect(upstreamOf(world)).toMatchObject({ state: "stale", why: "policy-lost" });
+    version = 1;
+    await ask(world);
+    expect(await lockOf(world)).toMatchObject({ state: "in-sync" });
+  });
+});
+
+describe("a lock that lies", () => {
+  it("[G18] about a policy that nobody published is refused, and what it reported before stands", async () => {
+    let version = 1;
+    const world = await startGateway({ automatic: false, runVisit: async () => visitOutcome({ version }) });
+    await world.clock.advance(6_000);
+    await tellSite(world, { version: 1 });
+    await ask(world);
+    expect(await lockOf(world)).toMatchObject({ state: "in-sync" });
+    version = 4_294_967_295;
+    await tell(world, { version: 2 });
+    expect(await ask(world)).toMatchObject({ fault: { code: "protocol", reason: "report-beyond-published" } });
+    expect(await lockOf(world)).toMatchObject({
+      state: "refused",
+      why: "contradicts-itself",
+      reported: { epoch: 1, version: 1 },
+    });
+    expect(world.upstream.latest(`${lockId}/reported`)).toMatchObject({ policy: { version: 1 } });
+    version = 2;
+    await ask(world);
+    expect(await lockOf(world)).toMatchObject({ state: "in-sync", reported: { version: 2 } });
+  });
+
+  it("[G18] while the gateway cannot tell is believed until it can, and then visited again", async () => {
+    const world = await startGateway({
+      up: false,
+      automatic: false,
+      runVisit: async () => visitOutcome({ version: 9 }),
+    });
+    world.upstream.setLink(true);
+    await world.clock.advance(1_000);
+    await tellSite(world, { version: 3 });
+    world.upstream.setLink(false);
+    await ask(world);
+    expect(await lockOf(world)).toMatchObject({ state: "in-sync", reported: { version: 9 } });
+    world.upstream.setLink(true);
+    await world.clock.advance(120_000);
+    expect(await lockOf(world)).toMatchObject({ state: "pending", reported: null });
+  });
+
+  it("[G17] about its numbers: its log is read anew from what upstream has, and what was never in it goes", async () => {
+    const runs: (readonly [from: number, count: number, fill: number])[] = [[100_003, 3, 1]];
+    let logNext = 100_006;
+    const world = await startGateway({
+      automatic: false,
+      runVisit: async ({ storeRun }) => {
+        for (const [from, count, fill] of runs) {
+          await storeRun({ boot: 3, from, count, batch: new Uint8Array(40).fill(fill) });
+        }
+        return visitOutcome({ logNext });
+      },
+    });
+    // Upstream takes the first two entries and nothing of the lie.
+    await tellSite(world);
+    runs[0] = [1, 2, 7];
+    logNext = 3;
+    await ask(world);
+    world.upstream.say(`dl/1/${site}/${lockId}/receipt`, { v: 1, device: lockId, through: 2, missing: [] });
+    runs[0] = [100_003, 3, 1];
+    logNext = 100_006;
+    await ask(world);
+    expect(world.visits.at(-1)).toMatchObject({ logFrom: 3, logAgainFrom: 3 });
+    runs.length = 0;
+    await ask(world);
+    expect(world.visits.at(-1)).toMatchObject({ logFrom: 100_006, logAgainFrom: 3 });
+    await world.clock.advance(11_000);
+    // The lock is honest again, and upstream has been asked twice.
+    runs.push([3, 4, 2]);
+    logNext = 7;
+    await ask(world);
+    expect(world.visits.at(-1)).toMatchObject({ logFrom: 3, logAgainFrom: 3, readsLog: true });
+    expect(await world.store.coverage(lockId)).toEqual([{ first: 1, last: 6 }]);
+    world.upstream.say(`dl/1/${site}/${lockId}/receipt`, { v: 1, device: lockId, through: 6, missing: [] });
+    await world.clock.advance(0);
+    runs.length = 0;
+    await ask(world);
+    expect(world.visits.at(-1)).toMatchObject({ logFrom: 7, logAgainFrom: 7 });
+    expect(await world.store.outbox()).toEqual([]);
+  });
+
+  it("[G17] without end fills no disk: what upstream does not take is not collected for ever, and somebody is told", async () => {
+    let from = 1;
+    const world = await startGateway({
+      automatic: false,
+      runVisit: async ({ storeRun, readsLog, logFrom }) => {
+        from = logFrom;
+        for (let run = 0; run < 20 && readsLog !== false; run++) {
+          await storeRun({ boot: 3, from, count: 64, batch: new Uint8Array(8).fill(run) });
+          from += 64;
+        }
+        return visitOutcome({ logNext: 4_294_967_295 });
+      },
+    });
+    await tellSite(world);
+    for (let visit = 0; visit < 12; visit++) await ask(world);
+    await world.clock.advance(400_000);
+    const before = (await world.store.outbox())[0]?.depth ?? 0;
+    expect(before).toBeGreaterThan(4_096);
+    expect(await ask(world)).toMatchObject({ fault: { code: "protocol", reason: "log-not-taken" } });
+    expect(await lockOf(world)).toMatchObject({ state: "refused", why: "log-not-taken" });
+    expect((await world.store.outbox())[0]?.depth).toBe(before);
+    // It is taken after all: everything is as ever.
+    const through = (await world.store.outbox())[0]?.last ?? 0;
+    world.upstream.say(`dl/1/${site}/${lockId}/receipt`, { v: 1, device: lockId, through, missing: [] });
+    await world.clock.advance(0);
+    expect(await ask(world)).toMatchObject({ outcome: "in-sync" });
+  });
+});

@@ -128,4 +128,46 @@ describe("outbox", () => {
     await settle();
     expect(sent.at(-1)?.sequences).toEqual([3, 4, 5, 6]);
   });
+
+  it("[G17] what fills a hole later is sent, though what lies far behind it came first", async () => {
+    const store = new MemoryStore();
+    const { sent, outbox, connect } = outboxOf(store);
+    await append(store, 1, 2);
+    await connect();
+    await settle();
+    await outbox.receipt(lock, 2);
+    // A lock lied about its numbers, and then told the truth.
+    await append(store, 100_003, 100_005);
+    outbox.stored(lock, 100_003, 100_005);
+    await settle();
+    await append(store, 3, 9);
+    outbox.stored(lock, 3, 9);
+    await settle();
+    expect(spans(sent)).toEqual([
+      [1, 2],
+      [100_003, 100_005],
+      [3, 100_005],
+    ]);
+  });
+
+  it("[G17] knows what upstream does not take, and forgets what is not on the disk any more", async () => {
+    const store = new MemoryStore();
+    const { clock, sent, outbox, connect } = outboxOf(store);
+    await append(store, 1, 4);
+    await connect();
+    await settle();
+    expect(outbox.isUntaken(lock)).toBe(false);
+    await outbox.receipt(lock, 2);
+    await clock.advance(10_000);
+    expect(outbox.isUntaken(lock)).toBe(true);
+    const before = sent.length;
+    outbox.dropped(lock, 3);
+    expect(outbox.isUntaken(lock)).toBe(false);
+    await clock.advance(600_000);
+    expect(sent).toHaveLength(before);
+    await append(store, 3, 3);
+    outbox.stored(lock, 3, 3);
+    await settle();
+    expect(sent.at(-1)?.sequences[0]).toBe(3);
+  });
 });

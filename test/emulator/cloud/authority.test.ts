@@ -637,7 +637,7 @@ describe("stickers", () => {
   it("row 8: the payload of the current print job opens; a foreign, altered or older one does not", async () => {
     const { cloud } = await startCloud();
     const { authority } = cloud;
-    const printed = panelDesired(cloud, "lobby-link").current;
+    const printed = panelDesired(cloud, "lobby-link").current ?? "";
     const token = printed.slice(printed.lastIndexOf("/") + 1);
     expect(printed).toMatch(/^HTTP:\/\/127\.0\.0\.1:8701\/L\/[0-9A-HJKMNP-TV-Z]{24}$/);
     expect(authority.openToken(token)).toEqual({ verdict: "current", panel: "lobby-link" });
@@ -645,7 +645,7 @@ describe("stickers", () => {
     const altered = token.slice(0, -1) + (token.endsWith("0") ? "1" : "0");
     expect(authority.openToken(altered).verdict).toBe("unknown");
     expect(authority.openToken("ABCDEF")).toEqual({ verdict: "unknown", why: "not-a-token" });
-    const other = panelDesired(cloud, "roof-link").current;
+    const other = panelDesired(cloud, "roof-link").current ?? "";
     expect(authority.openToken(other.slice(other.lastIndexOf("/") + 1))).toEqual({
       verdict: "current",
       panel: "roof-link",
@@ -669,14 +669,14 @@ describe("stickers", () => {
     expect(after.current).not.toBe(before.current);
     expect(authority.state.panels["lobby-link"]).toMatchObject({ rotation: 2, openedAt: null });
     clock.advance(9_000);
-    authority.openToken(after.current.slice(-24));
+    authority.openToken(rotated.value.payload.slice(-24));
     expect(authority.state.panels["lobby-link"]).toMatchObject({ openedAt: noon + 10 });
     expect(authority.rotateSticker("no-such-link")).toMatchObject({ fault: { code: "no-such-panel" } });
   });
 
   it("row 51: after each of many rotations every older sticker is dead and only the newest opens", async () => {
     const { cloud } = await startCloud();
-    const payloads = [panelDesired(cloud, "lobby-link").current];
+    const payloads = [panelDesired(cloud, "lobby-link").current ?? ""];
     for (let rotation = 2; rotation <= 6; rotation++) {
       const rotated = cloud.authority.rotateSticker("lobby-link");
       if (!rotated.ok) throw new Error(rotated.fault.code);

@@ -7,6 +7,7 @@ import { type CloudLog, createCloudLog } from "../../../emulator/cloud/log.ts";
 import { SteppedClock } from "../../../emulator/world/clock.ts";
 import { seededRandom } from "../../../emulator/world/random.ts";
 import { entryTag } from "../../../protocol/access/lookup.ts";
+import { policyRoot } from "../../../protocol/access/policy.ts";
 import { bytesToBase64 } from "../../../protocol/base/bytes.ts";
 import { type DeviceId, parseDeviceId, unixSeconds } from "../../../protocol/base/units.ts";
 import { x25519PublicKey } from "../../../protocol/crypto.ts";
@@ -18,7 +19,7 @@ import {
 } from "../../../protocol/sync/authority.ts";
 import { type AuditEntry, auditChainNext, auditChainStart, auditEntry } from "../../../protocol/wire/audit-entry.ts";
 import { auditBatch, sealAuditBatch } from "../../../protocol/wire/sealing.ts";
-import { lockReport } from "../../../protocol/wire/signed-objects.ts";
+import { type LockReport, lockReport } from "../../../protocol/wire/signed-objects.ts";
 
 /** Thursday 2026-12-24 at noon in New York. */
 export const noon = unixSeconds(Date.parse("2026-12-24T12:00:00-05:00") / 1000);
@@ -115,6 +116,7 @@ export class PairedLock {
   readonly keys: PairingKeys;
   readonly pairingId: Uint8Array;
   readonly dailyKey: Uint8Array;
+  readonly #cloud: TestCloud;
   /** The chain head after each sequence; the first is the head before any entry. */
   readonly #heads: Uint8Array[];
   /** The bytes of its entries, oldest first. */
@@ -128,7 +130,9 @@ export class PairedLock {
     keys: PairingKeys,
     { pairingId, firstSequence }: { readonly pairingId: Uint8Array; readonly firstSequence: number },
     dailyKey: Uint8Array,
+    cloud: TestCloud,
   ) {
+    this.#cloud = cloud;
     this.device = device;
     this.#base = firstSequence - 1;
     this.#first = firstSequence;
@@ -149,7 +153,7 @@ export class PairedLock {
     const authority = authorityPublicKeys(cloud.authority.keys.roles);
     const keys = derivePairingKeys(privateKey, authority.static, pairingId);
     if (keys === undefined) throw new Error("a low-order key");
-    return new PairedLock(device, keys, { pairingId, firstSequence }, dailyKeys[0]?.key ?? new Uint8Array(0));
+    return new PairedLock(device, keys, { pairingId, firstSequence }, dailyKeys[0]?.key ?? new Uint8Array(0), cloud);
   }
 
   /** Writes an entry to the log and gives it sealed, alone in its batch, as the JSON of a gateway's event. */
@@ -199,14 +203,25 @@ export class PairedLock {
     });
   }
 
-  /** `reported` as the gateway publishes it. */
-  report(version: number, change: { readonly mac?: Uint8Array; readonly epoch?: number } = {}) {
-    const { epoch = 1 } = change;
+  /** The root of a version that the authority still knows; of others nobody asks. */
+  #rootOf(epoch: number, version: number): Uint8Array {
+    const held = this.#cloud.authority.state.policies[this.device];
+    const known = held === undefined ? [] : [held, ...held.former, ...held.behind];
+    const policy = known.find((each) => each.epoch === epoch && each.version === version);
+    return policy === undefined ? new Uint8Array(32) : policyRoot(policy.bundle);
+  }
+
+  /** `reported` as the gateway publishes it; `said` is changed in the report itself, under the lock's MAC. */
+  report(
+    version: number,
+    change: { readonly mac?: Uint8Array; readonly epoch?: number; readonly said?: Partial<LockReport> } = {},
+  ) {
+    const { epoch = 1, said = {} } = change;
     const report = lockReport.encode({
       pairingId: this.pairingId,
       epoch,
       version,
-      root: new Uint8Array(32),
+      root: this.#rootOf(epoch, version),
       bootCount: 1,
       clock: "set",
       logNext: this.#base + this.#heads.length,
@@ -216,13 +231,14 @@ export class PairedLock {
       headBefore: this.#headAt(this.#first - 1),
       keysetEpoch: epoch,
       clockSource: "authority",
+      ...said,
     });
     return {
       v: 1,
       device: this.device,
       policy: { epoch, version },
       clock: "set",
-      logNext: this.#base + this.#heads.length,
+      logNext: said.logNext ?? this.#base + this.#heads.length,
       report: bytesToBase64(report),
       mac: bytesToBase64(change.mac ?? macReport(this.keys.report, report)),
       at: noon,

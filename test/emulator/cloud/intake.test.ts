@@ -447,6 +447,7 @@ describe("reports and the audit chain", () => {
     const { cloud } = await startCloud();
     const lock = PairedLock.pair(cloud, "lobby-lock");
     const older = lock.report(1);
+    cloud.authority.revoke("bob");
     receive(cloud, "lobby-lock/reported", lock.report(2));
     receive(cloud, "lobby-lock/reported", older);
     expect(cloud.chains.state("lobby-lock")?.report).toMatchObject({ version: 2 });

@@ -195,6 +195,7 @@ describe("what a gateway tells of a lock's report", () => {
     expect(cloud.table.latest("lobby-lock", "reported")).toBeUndefined();
     expect(say(first)).toBe(true);
     lock.log({ kind: "policy-committed" });
+    cloud.authority.revoke("bob");
     expect(say(lock.report(2))).toBe(true);
     expect(say(first)).toBe(true);
     expect(cloud.table.latest("lobby-lock", "reported")?.body.policy).toEqual({ epoch: 1, version: 2 });

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { AuditLog, PAGE_ENTRIES } from "../../../emulator/device/audit-log.ts";
 import { MemoryFlash } from "../../../emulator/device/flash.ts";
+import { policyRoot } from "../../../protocol/access/policy.ts";
 import { bytesToBase64 } from "../../../protocol/base/bytes.ts";
 import { macReport } from "../../../protocol/sync/authority.ts";
 import { auditBatch, entriesOfBatch, sealAuditBatch } from "../../../protocol/wire/sealing.ts";
@@ -35,7 +36,7 @@ function visit(cloud: TestCloud, lock: PairedLock, log: AuditLog, from: number):
     pairingId,
     epoch: 1,
     version: 1,
-    root: new Uint8Array(32),
+    root: policyRoot(cloud.authority.state.policies[device]?.bundle ?? new Uint8Array(0)),
     bootCount: 1,
     clock: "set",
     logNext: log.next,

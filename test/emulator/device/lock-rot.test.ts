@@ -7,8 +7,10 @@ import { AuditLog, PAGE_ENTRIES, PAGES } from "../../../emulator/device/audit-lo
 import { EventJournal } from "../../../emulator/device/event-journal.ts";
 import { ERASE_CYCLES_LIMIT, MemoryFlash, PowerLost } from "../../../emulator/device/flash.ts";
 import { keysOfCode } from "../../../emulator/device/keypad.ts";
+import { LockHost } from "../../../emulator/device/lock-host.ts";
 import { NetworkedDevice } from "../../../emulator/device/networked-device.ts";
 import { seededRandom } from "../../../emulator/world/random.ts";
+import { lockPart } from "../../../emulator/world/snapshot.ts";
 import { monotonicMs, unixMs, unixSeconds } from "../../../protocol/base/units.ts";
 import { dailyCode } from "../../../protocol/doorcode/daily-code.ts";
 import { modelByName } from "../../../protocol/firmware/models.ts";
@@ -525,6 +527,25 @@ describe("rot in what a lock knows of time and of itself", () => {
     expect(bench.firmware.judgedAt).toBe(bench.policyOf(2).issuedAt);
     visited(bench);
     expect(bench.firmware.clock(bench.clock.monotonicMs()).quality).toBe("set");
+  });
+
+  it("[L17] of the pairing: the emulated site's status says that it was lost, and nothing once there is one again", () => {
+    const bench = usedBench();
+    const status = () => {
+      const { firmware, clock } = bench;
+      const quiet = { onChange: () => undefined, onTimeout: () => undefined, onVisit: () => undefined };
+      const random = (length: number) => new Uint8Array(length);
+      const host = new LockHost({ firmware, clock, random, address: "C0:FF:EE:00:00:02", ...quiet });
+      const { paired, lostPairing } = lockPart(host, { clock });
+      host.stop();
+      return { paired, lostPairing };
+    };
+    expect(status()).toEqual({ paired: true, lostPairing: null });
+    rot(bench.flash, "pairing");
+    bench.reboot();
+    expect(status()).toEqual({ paired: false, lostPairing: "pairing-rotten" });
+    bench.pair();
+    expect(status()).toEqual({ paired: true, lostPairing: null });
   });
 
   it("[L17] of the pairing: the lock is nobody's, holds nothing of its former authority, and its next log begins with it", () => {

@@ -151,6 +151,55 @@ describe("findings", () => {
   });
 });
 
+describe("modules and dots", () => {
+  it.each([
+    [7, 8, "px", ["modules-uneven"]],
+    [24, 25, "px", ["modules-uneven"]],
+    [40, 41, "px", []],
+    [4, 4.3, "px", []],
+    [0.98, 1.02, "mm", ["modules-uneven"]],
+    [0.99, 1.01, "mm", []],
+  ] as const)("[Q49] columns of %f to %f %s: %j", (narrowest, widest, unit, expected) => {
+    const even = { narrowest: widest, widest };
+    const report = check({ quality: { moduleRange: { x: { narrowest, widest }, y: even, unit } } });
+    expect(codes(report)).toEqual(expected);
+    if (expected.length > 0) expect(report.findings[0]?.measured).toContain("columns");
+  });
+
+  const vector = (moduleMm: number) =>
+    ({ unit: "mm", width: 33 * moduleMm, height: 33 * moduleMm, uncertainty: 0.001 }) as const;
+  it.each([
+    [203, 1, []],
+    [203, 1.001, []],
+    [300, 1.016, []],
+    [300, 1, ["printer-dots-not-whole"]],
+    [600, 1.016, []],
+    [600, 1.02, ["printer-dots-not-whole"]],
+    [203, 0.375, ["printer-dots-few"]],
+    [203, 0.5, []],
+  ] as const)("[Q50] at %d dpi a module of %f mm: %j", (printerDpi, moduleMm, expected) => {
+    const specification = { ...defaultStickerSpecification, moduleMm, printerDpi };
+    const report = checkPrint({ extent: vector(moduleMm), quality, identity, specification });
+    expect(codes(report)).toEqual(expected);
+  });
+
+  it("[Q50] what a pixel of measuring may be off is on the file's side, and no printer is no finding", () => {
+    const extent = pixels(33 * 12, 33 * 12, { x: 300 / 25.4, y: 300 / 25.4 });
+    const specification = { ...defaultStickerSpecification, moduleMm: 1.016, printerDpi: 300 };
+    expect(codes(checkPrint({ extent: { ...extent, width: 397 }, quality, identity, specification }))).toEqual([]);
+    expect(codes(check({ extent: vector(1) }))).toEqual([]);
+  });
+
+  it.each([
+    [{ inverted: true, contrastPercent: -300 }, ["inverted"]],
+    [{ mirrored: true }, ["mirrored"]],
+    [{ mixedModules: 3 }, ["modules-differ"]],
+    [{ quietZoneModules: 2, quietZoneSide: "left" as const }, ["quiet-zone-narrow"]],
+  ])("[Q18] %j gives %j", (change, expected) => {
+    expect(codes(check({ quality: change }))).toEqual(expected);
+  });
+});
+
 describe("specification", () => {
   it("[Q12] takes what a file says and keeps its own defaults for the rest", () => {
     expect(parseStickerSpecification({})).toEqual({ ok: true, value: defaultStickerSpecification });
@@ -164,6 +213,10 @@ describe("specification", () => {
     const read = parseStickerSpecification({ moduleMm: 0, quietZoneModules: 3, colour: "red", symbolVersion: 4.5 });
     const places = read.ok ? [] : read.fault.mistakes.map(({ where }) => where);
     expect(places.toSorted()).toEqual(["", "moduleMm", "quietZoneModules", "symbolVersion"]);
+    expect(parseStickerSpecification({ printerDpi: 50 })).toMatchObject({
+      fault: { mistakes: [{ where: "printerDpi" }] },
+    });
+    expect(parseStickerSpecification({ printerDpi: 203 })).toMatchObject({ value: { printerDpi: 203 } });
     expect(parseStickerSpecification("33 mm")).toMatchObject({ ok: false, fault: { code: "bad-specification" } });
   });
 });

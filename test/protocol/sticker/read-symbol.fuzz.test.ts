@@ -66,7 +66,7 @@ function cropped(whole: GreyPicture, left: number, top: number, width: number, h
 
 function expectNamed(result: ReturnType<typeof readSymbol>): void {
   if (result.ok) expect(result.value.text).not.toBe("");
-  else expect(["no-symbol", "empty-text"]).toContain(result.fault.code);
+  else expect(result.fault.code).toBe("no-symbol");
 }
 
 describe("any picture", () => {
@@ -78,7 +78,7 @@ describe("any picture", () => {
         seen[result.ok ? "read" : "refused"]++;
         expectNamed(result);
       }),
-      fuzzRuns(120),
+      fuzzRuns(40),
     );
     expect(Math.min(seen.read, seen.refused)).toBeGreaterThan(0);
   });

@@ -11,6 +11,7 @@ import {
 import { AUDIT_BATCH_CONTENT_BYTES, auditBatch, sealAuditBatch } from "../../../protocol/wire/sealing.ts";
 import {
   courierMessage,
+  type Hello,
   type LockMessage,
   lockMessage,
   type Refusal,
@@ -26,6 +27,8 @@ import {
   pairingId,
   pairingKeys,
   policyOf,
+  reportAfter,
+  rootOf,
   runSync,
   signedKeyset,
   startMs,
@@ -35,7 +38,7 @@ import {
 type Kind = LockMessage["kind"];
 type Standing = "greet" | "keyset" | "time" | "manifest" | "page" | "release" | "read-log" | "finish";
 
-const hello: LockMessage = {
+const hello: Hello = {
   kind: "hello",
   pairingId,
   model: "C1",
@@ -69,7 +72,7 @@ const answers: Record<Exclude<Kind, "refused">, LockMessage> = {
   committed: { kind: "committed", epoch: 2, version: 3 },
   released: { kind: "released", through: 0 },
   log: logOf(0, 0),
-  report: { kind: "report", report: new Uint8Array(10), mac: new Uint8Array(32) },
+  report: reportAfter(hello),
   challenge: { kind: "challenge", challenge: new Uint8Array(16) },
   "access-result": { kind: "access-result", granted: true, failedChecks: [], warnings: [] },
   "keyset-held": { kind: "keyset-held", epoch: 2 },
@@ -266,7 +269,11 @@ describe("a lock that says what is not due", () => {
     // A lock that answers to the point most of the time comes further than one that throws dice.
     const answerer = fc.array(fc.tuple(fc.nat(9), anything), { maxLength: 40 });
     const bundles = [bundleOf(policyOf(3, 300), policyOf(1, 0)), bundleOf(policyOf(3, 2), policyOf(1, 0))];
-    const honest = { ...answers, committed: { kind: "committed", epoch: 1, version: 3 } } as const;
+    const honest = {
+      ...answers,
+      committed: { kind: "committed", epoch: 1, version: 3 },
+      report: reportAfter(hello, { version: 3, root: rootOf(policyOf(3, 300)) }),
+    } as const;
     let cameToTheEnd = 0;
     fc.assert(
       fc.property(answerer, (script) => {
@@ -342,12 +349,43 @@ describe("the log in batches", () => {
     ];
     for (const message of wrong) {
       const courier = new CourierSync({ certificate: certificateFor(), logFrom: 5 });
-      say(courier, hello);
+      say(courier, { ...hello, logNext: 5 });
       courier.skipTime();
       courier.takeEvents();
       say(courier, message);
       expect(courier.takeEvents()).toEqual(badAnswer);
     }
+  });
+
+  it("[Y9] end before what the courier has: it reads again from what upstream has, and the rest of the visit goes on", () => {
+    const load = { certificate: certificateFor(), logFrom: 100_000 };
+    for (const [logAgainFrom, asked] of [
+      [3, 3],
+      [50, 9],
+      [undefined, 9],
+    ] as const) {
+      const courier = new CourierSync({ ...load, ...(logAgainFrom === undefined ? {} : { logAgainFrom }) });
+      courier.takeMessages();
+      say(courier, { ...hello, logNext: 9 });
+      courier.skipTime();
+      const [request] = courier.takeMessages().map((bytes) => courierMessage.decode(bytes));
+      expect(request).toEqual({ ok: true, value: { kind: "read-log", from: asked } });
+      say(courier, logOf(asked, 9 - asked));
+      if (asked < 9) {
+        courier.entriesStored();
+        say(courier, logOf(9, 0));
+      }
+      say(courier, reportAfter(hello, { logNext: 9 }));
+      expect(courier.takeEvents().at(-1)).toEqual({ kind: "finished", complete: true });
+    }
+  });
+
+  it("[G17] are not read where the courier has no room for them", () => {
+    const courier = new CourierSync({ certificate: certificateFor(), logFrom: 1, readsLog: false });
+    say(courier, hello);
+    courier.takeMessages();
+    courier.skipTime();
+    expect(lastAsked(courier)).toBe("finish");
   });
 
   it("[Y9] without end are read for so many batches in one visit, and the visit is finished in order", () => {
@@ -364,7 +402,7 @@ describe("the log in batches", () => {
       courier.entriesStored();
     }
     expect(from).toBe(LOG_BATCHES_LIMIT);
-    say(courier, answers.report);
+    say(courier, reportAfter(hello, { logNext: LOG_BATCHES_LIMIT }));
     expect(courier.takeEvents().at(-1)).toEqual({ kind: "finished", complete: true });
   });
 });

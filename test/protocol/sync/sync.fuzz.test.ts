@@ -13,10 +13,11 @@ import { CourierSync } from "../../../protocol/sync/courier-sync.ts";
 import { LockSync } from "../../../protocol/sync/lock-sync.ts";
 import { KEYSET_SIGNED_TYPE } from "../../../protocol/wire/keyset.ts";
 import { auditBatch, sealAuditBatch } from "../../../protocol/wire/sealing.ts";
-import { PAGE_BYTES, type SignedBlob, signedTypes } from "../../../protocol/wire/signed-objects.ts";
+import { PAGE_BYTES, policyManifest, type SignedBlob, signedTypes } from "../../../protocol/wire/signed-objects.ts";
 import {
   type CourierMessage,
   courierMessage,
+  type Hello,
   type LockMessage,
   lockMessage,
 } from "../../../protocol/wire/sync-message.ts";
@@ -30,6 +31,7 @@ import {
   pairingId,
   pairingKeys,
   policyOf,
+  reportAfter,
   rootOf,
   rootSeed,
   signedKeyset,
@@ -209,10 +211,10 @@ describe("a lock and a hostile courier", () => {
   });
 });
 
-const hello: LockMessage = { ...lockMessageValues.hello, pairingId, epoch: 1, version: 1, keysetEpoch: 1 };
+const hello: Hello = { ...lockMessageValues.hello, pairingId, epoch: 1, version: 1, keysetEpoch: 1 };
 
-/** How an honest lock answers this request, as far as it matters to the courier. */
-function honestAnswer(request: CourierMessage["kind"] | undefined): LockMessage {
+/** How an honest lock answers this request, as far as it matters to the courier; `committed`: the root that it has confirmed. */
+function honestAnswer(request: CourierMessage["kind"] | undefined, committed: Uint8Array | undefined): LockMessage {
   switch (request) {
     case "greet":
       return hello;
@@ -229,8 +231,13 @@ function honestAnswer(request: CourierMessage["kind"] | undefined): LockMessage 
     case "read-log":
       return { kind: "log", batch: auditBatch.encode(sealAuditBatch(pairingKeys.audit, pairingId, 0, [])), next: 0 };
     default:
-      return lockMessageValues.report;
+      return reportAfter(hello, committed === undefined ? {} : { version: 4, root: committed });
   }
+}
+
+function manifestRoot(bytes: Uint8Array): Uint8Array | undefined {
+  const read = policyManifest.decode(bytes);
+  return read.ok ? read.value.root : undefined;
 }
 
 type Answer = "honest" | "refused" | { readonly say: Uint8Array };
@@ -274,12 +281,15 @@ describe("a courier and a hostile lock", () => {
           let ends = 0;
           let pageBytes = 0;
           let request: CourierMessage["kind"] | undefined;
+          let offered: Uint8Array | undefined;
+          let committed: Uint8Array | undefined;
           const owed: ("time" | "entries")[] = [];
           const drain = (): void => {
             for (const event of courier.takeEvents()) {
               expect(ends, "nothing comes behind the end").toBe(0);
               if (event.kind === "time-wanted") owed.push("time");
               if (event.kind === "entries") owed.push("entries");
+              if (event.kind === "committed") committed = offered;
               if (event.kind === "finished") {
                 ends++;
                 seen[event.complete ? "complete" : "broken"]++;
@@ -290,6 +300,7 @@ describe("a courier and a hostile lock", () => {
               if (!read.ok) return expect.fail(read.fault.code);
               request = read.value.kind;
               if (read.value.kind === "page") pageBytes += read.value.bytes.length;
+              if (read.value.kind === "manifest") offered = manifestRoot(read.value.manifest);
               if (read.value.kind === "manifest") pageBytes += read.value.bundle?.length ?? 0;
             }
           };
@@ -308,7 +319,7 @@ describe("a courier and a hostile lock", () => {
             // A late gateway owes its answer while the lock already says something.
             if (!isLate || each === "honest") settle();
             const kind = request;
-            if (each === "honest") courier.receive(lockMessage.encode(honestAnswer(kind)));
+            if (each === "honest") courier.receive(lockMessage.encode(honestAnswer(kind, committed)));
             else if (each === "refused" && kind !== undefined) {
               courier.receive(lockMessage.encode({ kind: "refused", request: kind, refusal: "bad-policy" }));
             } else if (typeof each === "object") courier.receive(each.say);

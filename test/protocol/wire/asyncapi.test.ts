@@ -30,6 +30,8 @@ const samplesByName = {
   "result-time": ["timeResultSchema"],
   "command-pair": ["pairCommandSchema"],
   "result-pair": ["pairResultSchema"],
+  "command-sticker": ["stickerCommandSchema"],
+  "result-sticker": ["stickerResultSchema"],
   "command-unlock": ["unlockCommandSchema"],
   "result-unlock": ["unlockResultSchema"],
 };
