@@ -8,7 +8,13 @@
 
 import type { EarlierScan } from "./condition/fade.ts";
 import { type Condition, judgeCondition } from "./condition/judge-condition.ts";
-import { type ReportedCondition, type Triage, type TriageCause, triageCondition } from "./condition/triage.ts";
+import {
+  likeGlare,
+  type ReportedCondition,
+  type Triage,
+  type TriageCause,
+  triageCondition,
+} from "./condition/triage.ts";
 import { gradeSymbol, type SymbolGrade } from "./grade/grade.ts";
 import { gradeFaultText, gradeHeadline } from "./grade/grade-rows.ts";
 import type { GreyPicture } from "./grey-picture.ts";
@@ -231,7 +237,7 @@ function sizeFindings(size: PhotoSize): readonly PhotoFinding[] {
 
 function verdictOf(findings: readonly PhotoFinding[], size: PhotoSize): PhotoReport["verdict"] {
   const isGlare = findings.some(({ code }) => code === "glare");
-  const failing = findings.filter(({ code }) => !harmlessCodes.has(code) && !(isGlare && code === "grade-low"));
+  const failing = findings.filter(({ code }) => !harmlessCodes.has(code) && !(isGlare && unsureInGlare.has(code)));
   if (failing.length > 0) return "fail";
   return size.measurable && !isGlare ? "pass" : "not-measurable";
 }
@@ -308,6 +314,7 @@ const soundIdentity: StickerJudgement = {
 };
 // Most users of the standards pass from C on. Source: GS1 General Specifications.
 const gradeMin = 1.5;
+const unsureInGlare: ReadonlySet<string> = new Set(["grade-low", ...likeGlare]);
 const harmlessCodes: ReadonlySet<string> = new Set(["size-not-measurable", "curved", "worn", "glare"]);
 const triageByCode: Readonly<Record<string, TriageCause>> = {
   overlay: "overlay",

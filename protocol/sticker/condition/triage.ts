@@ -25,6 +25,9 @@ export type Triage = {
 
 export type TriageCause = CauseCode | "fade" | "wrong-size" | "wrong-sticker" | "unreadable";
 
+/** What the halo of a reflection looks like: beside glare none of these condemns a sticker. */
+export const likeGlare = ["torn", "peeling", "fade"] as const satisfies readonly TriageCause[];
+
 /** The first that applies, the gravest first: a damaged housing outdoes every sticker. */
 export function triageCondition(causes: ReadonlySet<TriageCause>, reported: ReportedCondition = {}): Triage {
   if (reported.housing === "damaged") {
@@ -43,15 +46,15 @@ export function triageCondition(causes: ReadonlySet<TriageCause>, reported: Repo
       "Something is stuck over our code. Take it off, keep it, then rotate and reprint.",
     );
   }
-  if (has("wrong-sticker", "torn", "peeling", "scratch", "fade", "wrong-size", "quiet-zone-eaten")) {
-    return sticker("rotate-and-reprint", "Only the sticker is at fault: rotate and reprint.");
-  }
-  if (has("dirt"))
-    return sticker("clean-and-rescan", "Clean with a dry cloth, then scan again; if it stays, rotate and reprint.");
-  if (has("glare")) {
+  const reprint = sticker("rotate-and-reprint", "Only the sticker is at fault: rotate and reprint.");
+  if (has("wrong-sticker", "scratch", "wrong-size", "quiet-zone-eaten")) return reprint;
+  if (has("glare") && !has("dirt")) {
     const reason = "Light reflects from it: photograph again at an angle before condemning the sticker.";
     return { part: "photo", route: "photograph-again", reason };
   }
+  if (has(...likeGlare)) return reprint;
+  if (has("dirt"))
+    return sticker("clean-and-rescan", "Clean with a dry cloth, then scan again; if it stays, rotate and reprint.");
   if (has("worn")) return sticker("rotate-and-reprint", "The print is worn: rotate and reprint.");
   if (has("unreadable")) {
     const reason = "Nothing can be told from this picture: photograph again, nearer, sharp and in even light.";

@@ -83,6 +83,12 @@ describe("a photo of a sticker", () => {
     expect(report.findings.map(({ code }) => code)).toContain("covered");
   });
 
+  it("[Q79] row 6: what the halo of a reflection looks like condemns no sticker (seed 3 showed a peeling corner)", () => {
+    const seen = check(current, "glare", 3, 0.7);
+    expect(seen.findings.map(({ code }) => code)).toEqual(expect.arrayContaining(["glare", "peeling"]));
+    expect(seen).toMatchObject({ verdict: "not-measurable", triage: { part: "photo", route: "photograph-again" } });
+  });
+
   it("[Q79] with glare and nothing else is no failure: photograph again at an angle before condemning the sticker", () => {
     expect(check(current, "glare", 37, 0.4)).toMatchObject({
       verdict: "not-measurable",

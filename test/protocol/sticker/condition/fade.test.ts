@@ -75,6 +75,9 @@ describe("triage", () => {
   it("[Q81] dirt is cleaned before anything is thrown away, glare is photographed again, a cover comes off first", () => {
     expect(routeOf("dirt")).toBe("clean-and-rescan");
     expect(routeOf("glare")).toBe("photograph-again");
+    expect(routeOf("glare", "peeling", "torn", "fade")).toBe("photograph-again");
+    expect(routeOf("glare", "scratch")).toBe("rotate-and-reprint");
+    expect(routeOf("glare", "dirt")).toBe("clean-and-rescan");
     expect(routeOf("glare", "scratch")).toBe("rotate-and-reprint");
     expect(routeOf("overlay", "scratch")).toBe("remove-what-covers");
     expect(routeOf("unreadable")).toBe("photograph-again");
