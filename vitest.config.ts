@@ -7,6 +7,8 @@ import { defineConfig } from "vitest/config";
  */
 export default defineConfig({
   test: {
+    // Left alone, one of two cores would be kept free for a watcher that CI does not have.
+    maxWorkers: 2,
     projects: [
       {
         extends: true,

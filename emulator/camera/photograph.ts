@@ -73,7 +73,8 @@ async function readFace(png: Uint8Array): Promise<{ picture: GreyPicture; widthM
     .toBuffer({ resolveWithObject: true });
   return {
     picture: { width: info.width, height: info.height, luma: new Uint8Array(data) },
-    widthMm: density === undefined ? undefined : (25.4 * widthPx) / density,
+    // The picture library says 72 where a file says nothing.
+    widthMm: density === undefined || density <= 72 ? undefined : (25.4 * widthPx) / density,
   };
 }
 
