@@ -1,13 +1,12 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Command } from "commander";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { registerStickerCommands } from "../../../agent/sticker/commands.ts";
 import { defaultStickerSpecification } from "../../../protocol/sticker/specification.ts";
 import { payloadToSymbol, symbolToSvg } from "../../../protocol/sticker/symbol.ts";
-import { lobby, panels, print } from "./sticker-files.ts";
+import { runSticker } from "./run-sticker.ts";
+import { lobby, print } from "./sticker-files.ts";
 
 let folder: string;
 let svg: string;
@@ -19,25 +18,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function check(...words: readonly string[]) {
-  let [out, warned, exit] = ["", "", -1];
-  const program = new Command().exitOverride();
-  registerStickerCommands(program, {
-    fetchPanels: async () => panels,
-    nowMs: () => 1_790_000_000_000,
-    changeSticker: async () => ({ ok: false, fault: { code: "authority-silent", reason: "unreachable" } }),
-    write: (text) => {
-      out += text;
-    },
-    warn: (text) => {
-      warned += text;
-    },
-    finish: (exitCode) => {
-      exit = exitCode;
-    },
-  });
-  await program.parseAsync(["sticker", "check", ...words], { from: "user" });
-  return { out, warned, exit };
+function check(...words: readonly string[]) {
+  return runSticker(["check", ...words]);
 }
 
 describe("doorlink sticker check", () => {

@@ -1,15 +1,13 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Command } from "commander";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { StickerChange } from "../../../agent/sticker/command-parts.ts";
-import { registerStickerCommands } from "../../../agent/sticker/commands.ts";
 import { emulatedBezel, photographSticker } from "../../../emulator/camera/photograph.ts";
 import type { PanelRecord } from "../../../protocol/sticker/verdict.ts";
+import { checkedAtMs, runSticker } from "./run-sticker.ts";
 import { lobby, print } from "./sticker-files.ts";
 
-const checkedAtMs = 1_790_000_000_000;
 const monthMs = 30 * 86_400_000;
 const waiting: PanelRecord = { ...lobby, seenAtMs: null };
 
@@ -28,28 +26,15 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** Runs `doorlink sticker check` where the reprint of the lobby's sticker is waited for. */
 async function check(...words: readonly string[]) {
-  let [out, warned, exit] = ["", "", -1];
   const asked: StickerChange[] = [];
-  const program = new Command().exitOverride();
-  registerStickerCommands(program, {
+  const ran = await runSticker(["check", ...words], {
     fetchPanels: async () => [waiting],
     changeSticker: async (change) => {
       asked.push(change);
       return { ok: true, value: { ...lobby, seenAtMs: checkedAtMs } };
     },
-    nowMs: () => checkedAtMs,
-    write: (text) => {
-      out += text;
-    },
-    warn: (text) => {
-      warned += text;
-    },
-    finish: (exitCode) => {
-      exit = exitCode;
-    },
   });
-  await program.parseAsync(["sticker", "check", ...words], { from: "user" });
-  return { out, warned, exit, asked };
+  return { ...ran, asked };
 }
 
 describe("doorlink sticker check of a photo", () => {

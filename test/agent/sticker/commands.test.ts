@@ -1,11 +1,10 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Command } from "commander";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { StickerCommandDeps } from "../../../agent/sticker/command-parts.ts";
-import { registerStickerCommands } from "../../../agent/sticker/commands.ts";
 import { shrinkToPage } from "../../../emulator/camera/office-printer.ts";
+import { runSticker } from "./run-sticker.ts";
 import { lobby, panels, payload, print } from "./sticker-files.ts";
 
 let folder: string;
@@ -14,25 +13,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function run(words: readonly string[], fetchPanels: StickerCommandDeps["fetchPanels"] = async () => panels) {
-  let [out, warned, exit] = ["", "", -1];
-  const program = new Command().exitOverride();
-  registerStickerCommands(program, {
-    fetchPanels,
-    nowMs: () => 1_790_000_000_000,
-    changeSticker: async () => ({ ok: false, fault: { code: "authority-silent", reason: "unreachable" } }),
-    write: (text) => {
-      out += text;
-    },
-    warn: (text) => {
-      warned += text;
-    },
-    finish: (exitCode) => {
-      exit = exitCode;
-    },
-  });
-  await program.parseAsync(["sticker", ...words], { from: "user" });
-  return { out, warned, exit };
+function run(words: readonly string[], fetchPanels: StickerCommandDeps["fetchPanels"] = async () => panels) {
+  return runSticker(words, { fetchPanels });
 }
 
 describe("doorlink sticker", () => {

@@ -2,11 +2,10 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Command } from "commander";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { StickerCommandDeps } from "../../../agent/sticker/command-parts.ts";
-import { registerStickerCommands } from "../../../agent/sticker/commands.ts";
-import { garage, lobby, panels } from "./sticker-files.ts";
+import { type AgentAnswers, runSticker } from "./run-sticker.ts";
+import { garage, lobby } from "./sticker-files.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -14,41 +13,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-type Answers = Partial<Pick<StickerCommandDeps, "fetchPanels" | "changeSticker">>;
-
-async function run(words: readonly string[], answers: Answers = {}) {
-  let [out, warned, exit] = ["", "", -1];
-  const program = new Command().exitOverride().configureOutput({
-    writeErr: (text) => {
-      warned += text;
-    },
-  });
-  registerStickerCommands(program, {
-    fetchPanels: async () => panels,
-    nowMs: () => 1_790_000_000_000,
-    changeSticker: async () => ({
-      ok: true,
-      value: { ...lobby, epoch: 4, retired: [...lobby.retired, lobby.current] },
-    }),
-    ...answers,
-    write: (text) => {
-      out += text;
-    },
-    warn: (text) => {
-      warned += text;
-    },
-    finish: (exitCode) => {
-      exit = exitCode;
-    },
-  });
-  // commander's own usage mistakes end the process with 1 in front.ts' hands; here they are thrown.
-  const sticker = program.commands[0];
-  for (const command of sticker?.commands ?? [])
-    command.exitOverride().configureOutput({ writeErr: (text) => (warned += text) });
-  await program.parseAsync(["sticker", ...words], { from: "user" }).catch((error: { code: string }) => {
-    exit = error.code.startsWith("commander.") ? 2 : 99;
-  });
-  return { out, warned, exit };
+function run(words: readonly string[], answers: AgentAnswers = {}) {
+  const rotated = { ...lobby, epoch: 4, retired: [...lobby.retired, lobby.current] };
+  return runSticker(words, { changeSticker: async () => ({ ok: true, value: rotated }), ...answers });
 }
 
 const oneLine = /^[^\n]+\n$/;

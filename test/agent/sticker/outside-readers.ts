@@ -1,9 +1,8 @@
 /** QR decoders that are not ours, for pictures of our own print files: what they read is what a phone would. */
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { scanGrayBuffer } from "@undecaf/zbar-wasm";
 import sharp from "sharp";
-import { prepareZXingModule, readBarcodes } from "zxing-wasm/reader";
+import { readBarcodes } from "zxing-wasm/reader";
+import { loadZxing } from "../../load-zxing.ts";
 
 export interface OutsideReading {
   readonly text: string;
@@ -29,19 +28,4 @@ export async function readByZbar(png: Uint8Array): Promise<readonly string[]> {
     .toBuffer({ resolveWithObject: true });
   const found = await scanGrayBuffer(new Uint8Array(data).buffer, info.width, info.height);
   return found.map((symbol) => symbol.decode());
-}
-
-let loading: Promise<unknown> | undefined;
-
-/** By default it would fetch its module from the network. */
-function loadZxing(): Promise<unknown> {
-  loading ??= prepareZXingModule({
-    overrides: {
-      wasmBinary: new Uint8Array(
-        readFileSync(createRequire(import.meta.url).resolve("zxing-wasm/reader/zxing_reader.wasm")),
-      ).buffer,
-    },
-    fireImmediately: true,
-  });
-  return loading;
 }

@@ -1,12 +1,11 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Command } from "commander";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { registerStickerCommands } from "../../../agent/sticker/commands.ts";
 import { makeSymbol } from "../../../emulator/camera/symbol-maker.ts";
 import { drawUpright } from "../../protocol/sticker/drawn-symbols.ts";
+import { runSticker } from "./run-sticker.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -14,25 +13,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function run(...words: readonly string[]) {
-  let [out, warned, exit] = ["", "", -1];
-  const program = new Command().exitOverride();
-  registerStickerCommands(program, {
-    fetchPanels: () => Promise.reject(new Error("reading needs no agent")),
-    nowMs: () => 1_790_000_000_000,
-    changeSticker: async () => ({ ok: false, fault: { code: "authority-silent" } }),
-    write: (text) => {
-      out += text;
-    },
-    warn: (text) => {
-      warned += text;
-    },
-    finish: (exitCode) => {
-      exit = exitCode;
-    },
-  });
-  await program.parseAsync(["sticker", "read", ...words], { from: "user" });
-  return { out, warned, exit };
+function run(...words: readonly string[]) {
+  return runSticker(["read", ...words], { fetchPanels: () => Promise.reject(new Error("reading needs no agent")) });
 }
 
 async function savePng(name: string, text: string, orientation?: number): Promise<string> {

@@ -1,9 +1,8 @@
 /** Other people's decoders, for what our own reader cannot prove about the camera: that its pictures are pictures of codes. */
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { scanGrayBuffer } from "@undecaf/zbar-wasm";
-import { prepareZXingModule, readBarcodes } from "zxing-wasm/reader";
+import { readBarcodes } from "zxing-wasm/reader";
 import { type GreyPicture, greyToRgba } from "../../../protocol/sticker/grey-picture.ts";
+import { loadZxing } from "../../load-zxing.ts";
 
 /** Texts of all QR codes that zxing-cpp reads, trying hard. */
 export async function readByZxing(picture: GreyPicture): Promise<readonly string[]> {
@@ -21,19 +20,4 @@ export async function readByZxing(picture: GreyPicture): Promise<readonly string
 export async function readByZbar({ width, height, luma }: GreyPicture): Promise<readonly string[]> {
   const found = await scanGrayBuffer(new Uint8Array(luma).buffer, width, height);
   return found.filter(({ typeName }) => typeName === "ZBAR_QRCODE").map((symbol) => symbol.decode());
-}
-
-let loading: Promise<unknown> | undefined;
-
-/** By default it would fetch its module from the network. */
-function loadZxing(): Promise<unknown> {
-  loading ??= prepareZXingModule({
-    overrides: {
-      wasmBinary: new Uint8Array(
-        readFileSync(createRequire(import.meta.url).resolve("zxing-wasm/reader/zxing_reader.wasm")),
-      ).buffer,
-    },
-    fireImmediately: true,
-  });
-  return loading;
 }
