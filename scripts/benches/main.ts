@@ -7,6 +7,16 @@ type Bench = (options: BenchOptions) => Promise<BenchResult>;
 const benchByName: ReadonlyMap<string, () => Promise<Bench>> = new Map([
   ["decide", async () => (await import("./decide.ts")).benchDecide],
   ["sticker", async () => (await import("./sticker.ts")).benchSticker],
+  ...(["read", "print", "grade", "size", "identity"] as const).map(
+    (part) =>
+      [
+        `sticker-${part}`,
+        async () => {
+          const { benchSticker } = await import("./sticker.ts");
+          return (options: BenchOptions) => benchSticker(options, [part]);
+        },
+      ] as const,
+  ),
   ["sync", async () => (await import("./sync.ts")).benchSync],
 ]);
 

@@ -15,6 +15,9 @@ import { seededRandom } from "../../emulator/world/random.ts";
 import { assert } from "../../protocol/base/result.ts";
 import { type Figure, rounded } from "./result.ts";
 
+export const identityModel =
+  "identity: modules of a site's 500 stickers, of foreign and of altered ones, worn by strewn modules, blobs and lines up to two fifths; no camera between; drawn by emulator/camera/identity-trials.ts from a seed";
+
 /** Figures for `scripts/bench sticker`: at least 2,000 own and foreign trials, 100,000 that must never be accepted; a sample when quick. */
 export function measureIdentity(quick: boolean): readonly Figure[] {
   const site = makeTrialSite(panelCount, epochs, seededRandom(seed, "bench/identity"));
