@@ -43,6 +43,7 @@ export const commandEntries: Readonly<Record<string, (places: CommandPlaces) => 
   ],
   "doorlink sticker card": ({ folder }) => [["--out", join(folder, "card.pdf")]],
   "doorlink sticker check": ({ agent, site }) => [[site, "--agent", agent]],
+  "doorlink sticker read": ({ site }) => [["--json", site]],
   "doorlink sticker list": ({ agent }) => [["--agent", agent]],
   "doorlink decide": ({ site }) => [
     ["--site", site, "--door", "gym", "--credential", "kira-app", "--at", "2026-12-24T12:00:00-05:00", "--json"],
