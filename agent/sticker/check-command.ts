@@ -87,6 +87,11 @@ export async function runStickerCheck(file: string, options: CheckOptions, deps:
   if (!checked.ok) return complain(deps, { exit: 2, line: `${file}: ${describeFault(checked.fault)}` });
   if (checked.value.kind === "print") {
     const { report } = checked.value;
+    if (options.picture !== undefined || options.report !== undefined) {
+      deps.warn(
+        "--picture and --report are of photographs, and this is a print file or a scan; --as photo overrules that\n",
+      );
+    }
     deps.write(options.json === true ? json({ file, kind: "print", checkedAtMs, ...report }) : checkText(file, report));
     return report.verdict === "pass" ? 0 : 1;
   }

@@ -32,6 +32,11 @@ describe("doorlink sticker check", () => {
     expect(words.out).toContain("33.00 x 33.00 mm of 33.00 mm: 100.0 %");
   });
 
+  it("[Q56] says that a print file gets no picture and no report", async () => {
+    const checked = await check(svg, "--report", join(folder, "report.pdf"));
+    expect(checked).toMatchObject({ exit: 0, warned: expect.stringContaining("--as photo") });
+  });
+
   it("[Q50] judges the printer's dots when it is named", async () => {
     expect((await check(svg, "--printer-dpi", "203")).exit).toBe(0);
     const broken = await check(svg, "--printer-dpi", "300");
