@@ -23,8 +23,17 @@ export function readMessage(
   const drawn = drawSymbol(dark, modules);
   // jsQR keeps options between calls, so each call states its own (its `defaultOptions` is mutated).
   const read = jsqr.default(greyToRgba(drawn), drawn.width, drawn.height, { inversionAttempts: "dontInvert" });
-  const text = read !== null && read.data !== "" ? read.data : segmentsText(segments);
+  const text = read !== null && read.data !== "" && jsqrReadsWhole(segments) ? read.data : segmentsText(segments);
   return text === "" ? undefined : { text, bytes, paddingHolds };
+}
+
+/** jsQR leaves out, without a word, each byte segment that is not UTF-8, and knows no other charset. */
+function jsqrReadsWhole(segments: readonly Segment[]): boolean {
+  return segments.every(
+    ({ mode, bytes, designator }) =>
+      mode !== "byte" ||
+      ((designator === undefined || designator === utf8Designator) && decodeAs("utf-8", bytes) !== undefined),
+  );
 }
 
 function drawSymbol(dark: Uint8Array, modules: number) {
@@ -66,9 +75,14 @@ function bytesText(bytes: Uint8Array, designator: number | undefined): string {
   const named = designator === undefined ? undefined : charsets.get(designator);
   for (const charset of named === undefined ? guessedCharsets : [named, ...guessedCharsets]) {
     const text = decodeAs(charset, bytes);
-    if (text !== undefined) return text;
+    if (text !== undefined && (charset === named || charset !== "shift_jis" || looksJapanese(text))) return text;
   }
   return "";
+}
+
+/** A single accented letter of windows-1252 is a half-width katakana in Shift JIS; one alone is not believed. */
+function looksJapanese(text: string): boolean {
+  return /[\u3000-\u9fff]|[\uff61-\uff9f]{3}/.test(text);
 }
 
 /** Undefined when the bytes are none of that charset. */
@@ -91,6 +105,7 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
+const utf8Designator = 26;
 const quietModules = 4;
 const drawnModulePx = 4;
 const guessedCharsets = ["utf-8", "shift_jis", "windows-1252"];

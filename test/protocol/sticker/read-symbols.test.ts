@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { create } from "qrcode";
 import { describe, expect, it } from "vitest";
 import { readPicture } from "../../../agent/sticker/picture-file.ts";
 import { type BenchmarkCategory, benchmarkPhoto } from "../../../emulator/camera/benchmark-sets.ts";
@@ -165,6 +166,21 @@ describe("texts", () => {
       expect(reading.bytes).toEqual(Uint8Array.from(bytes));
       expect(reading.text).toBe(text);
     }
+  });
+});
+
+describe("texts of several segments", () => {
+  it("[Q31] a segment that is not UTF-8 is not left out between others (zxing-java qrcode-2/16 lost all but its kanji)", () => {
+    const made = create(
+      [
+        { mode: "alphanumeric", data: "DOOR 1 " },
+        { mode: "byte", data: Uint8Array.of(0xdc, 0x62, 0x65, 0x72) },
+        { mode: "numeric", data: "42" },
+      ],
+      { version: 2, errorCorrectionLevel: "M" },
+    );
+    const dark = Uint8Array.from(made.modules.data, (module) => (module ? 1 : 0));
+    expect(only(drawUpright({ modules: 25, dark }, 5)).text).toBe("DOOR 1 Über42");
   });
 });
 
