@@ -14,6 +14,14 @@ export function fuzzRuns(usual: number): { readonly numRuns: number } {
   return { numRuns: Number.isSafeInteger(asked) && asked > 0 ? asked : usual };
 }
 
+/** The same, with inputs that every run tries first: a test that counts its outcomes must not leave one of them to luck. */
+export function fuzzRunsFrom<Inputs>(
+  examples: Inputs[],
+  usual: number,
+): { readonly numRuns: number; readonly examples: Inputs[] } {
+  return { numRuns: fuzzRuns(usual).numRuns, examples };
+}
+
 /** A campaign may take hours; the usual runs take seconds, and what hangs is stopped. */
 export const fuzzTimeout = { timeout: asked > 0 ? 86_400_000 : 30_000 };
 
