@@ -16,9 +16,10 @@ import { auditChainStart, auditEntry } from "../../protocol/wire/audit-entry.ts"
 import { base64Field, uint32 } from "../../protocol/wire/messages/fields.ts";
 import type { LockReport, SignedBlob } from "../../protocol/wire/signed-objects.ts";
 import type { Authority } from "./authority.ts";
-import { withBase64 } from "./authority-state.ts";
+import { type PolicyState, withBase64 } from "./authority-state.ts";
 import type { Documents } from "./documents.ts";
 import type { EventRecord } from "./record.ts";
+import type { PolicyVersion } from "./version-order.ts";
 
 const chainSchema = z.object({
   pairingId: base64Field(16),
@@ -133,15 +134,13 @@ export class AuditChains {
     return last?.ok === true && last.value.boot === bootCount;
   }
 
-  /** Nothing newer than the newest, and of what is still known by its bytes only these. */
-  #wasSigned(device: DeviceId, report: LockReport): boolean {
+  /** A version that was given out, in the epoch in which it was, and with its root where its bytes are still known; or no policy at all. */
+  #wasSigned(device: DeviceId, { epoch, version, root }: LockReport): boolean {
+    if (version === 0) return epoch === 0;
     const newest = this.#authority.state.policies[device];
-    if (report.version === 0) return true;
-    if (newest === undefined || comparePolicyOrder(report, newest) > 0) return false;
-    const known = [newest, ...newest.former, ...newest.behind].find(
-      (policy) => comparePolicyOrder(policy, report) === 0,
-    );
-    return known === undefined || equalBytes(policyRoot(known.bundle), report.root);
+    if (newest === undefined || version > newest.version || !isOfItsEpoch({ epoch, version }, newest)) return false;
+    const known = [newest, ...newest.former, ...newest.behind].find((policy) => policy.version === version);
+    return known === undefined || (known.epoch === epoch && equalBytes(policyRoot(known.bundle), root));
   }
 
   /**
@@ -234,6 +233,12 @@ function newChain(chainKey: Uint8Array, pairingId: Uint8Array): ChainState {
 function reportFields(report: LockReport, at: UnixMs): ChainState["report"] {
   const { epoch, version, bootCount, logFirst, headBefore, logNext, chainHead } = report;
   return { epoch, version, bootCount, logFirst, headBefore, logNext, chainHead, at };
+}
+
+/** Versions go on through the epochs, so each has one. What came before the first start that was kept is of some epoch before that one. */
+function isOfItsEpoch({ epoch, version }: PolicyVersion, { epoch: latest, epochStarts }: PolicyState): boolean {
+  const own = epochStarts.findLast((start) => start.version <= version);
+  return own === undefined ? epoch < (epochStarts[0]?.epoch ?? latest + 1) : epoch === own.epoch;
 }
 
 /**

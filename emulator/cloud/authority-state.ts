@@ -71,6 +71,8 @@ export const authorityStateSchema = z.object({
       former: z.array(z.object({ epoch: uint32, version: uint32, bundle: base64Field(256 * 1024) })).default([]),
       /** What it held before that, oldest first: a lock whose newer policy has rotted falls back to one of them. */
       behind: z.array(z.object({ epoch: uint32, version: uint32, bundle: base64Field(256 * 1024) })).default([]),
+      /** The first version of each epoch, oldest first; those that began before this was kept are missing. No version is given twice. */
+      epochStarts: z.array(z.object({ epoch: uint32, version: uint32 })).default([]),
       notAfter: unixTime,
       revocations: z.array(pendingRevocationSchema),
       /** The latest that the lock has confirmed: its log of before may come after that. */

@@ -713,16 +713,18 @@ export class Authority {
     const held = this.#state.policies[device];
     if (held !== undefined && when === "when-changed" && !this.#policyChanged(device, held, key)) return;
     const version = (held?.version ?? 0) + 1;
+    const epoch = this.#epochOf(device);
     const now = this.now();
     const compiled = compileLockPolicy(this.#siteNow(), device, this.#compileOptions(device, version, key, now));
     // A new site file may lack a lock that was paired; it keeps the policy that it has.
     if (!compiled.ok) return;
     const policy: PolicyState = {
-      epoch: this.#epochOf(device),
+      epoch,
       version,
       bundle: encodePolicy(compiled.value),
       former: held === undefined || when === "for-a-new-lock" ? [] : withFormer(held),
       behind: held === undefined || when === "for-a-new-lock" ? [] : held.behind,
+      epochStarts: withEpochStart(held, { epoch, version }),
       notAfter: unixSeconds(now + manifestSeconds),
       ...this.#stillHeld(when === "for-a-new-lock" ? undefined : held, compiled.value, former),
     };
@@ -840,6 +842,11 @@ function withFormer({ former, epoch, version, bundle }: PolicyState): PolicyStat
   return [...former, { epoch, version, bundle }].slice(-formerKept);
 }
 
+function withEpochStart(held: PolicyState | undefined, next: PolicyVersion): PolicyState["epochStarts"] {
+  if (held?.epoch === next.epoch) return held.epochStarts;
+  return [...(held?.epochStarts ?? []), next].slice(-epochStartsKept);
+}
+
 /** The one that the lock holds, and the latest since. */
 function firstAndLast(former: PolicyState["former"]): PolicyState["former"] {
   return former.length <= formerKept ? former : [...former.slice(0, 1), ...former.slice(1 - formerKept)];
@@ -919,6 +926,8 @@ const keysetSeconds = 10 * 365 * daySeconds;
 const formerKept = 4;
 /** A lock has two banks, and the older one holds something that it once confirmed or took without saying so. */
 const behindKept = 4;
+/** Keys are rotated after a theft, not by the month. Beyond it, a report of long ago is judged by less. */
+const epochStartsKept = 64;
 /** No card of the emulator is written twice. */
 const cardGeneration = 1;
 /** How long a courier may carry without being seen here. */

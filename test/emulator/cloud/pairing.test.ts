@@ -103,16 +103,18 @@ class CardLock {
   }
 
   report(version = 0) {
+    // Without a policy it is in no epoch.
+    const policy = { epoch: version === 0 ? 0 : 1, version };
     const { pairing } = this.firmware;
     if (pairing === undefined) throw new Error("not paired");
     const { log, bootCount } = this.firmware.facts(outset);
     const report = lockReport.encode({
-      ...{ pairingId: pairing.pairingId, epoch: 1, version, root: new Uint8Array(32), bootCount, clock: "unset" },
+      ...{ pairingId: pairing.pairingId, ...policy, root: new Uint8Array(32), bootCount, clock: "unset" },
       ...{ logNext: log.next, chainHead: log.chainHead, logFirst: log.first, headBefore: log.headBefore },
       ...{ nonce: new Uint8Array(16), keysetEpoch: 1 },
     });
     const said = { report: bytesToBase64(report), mac: bytesToBase64(macReport(pairing.keys.report, report)) };
-    const words = { policy: { epoch: 1, version }, clock: "unset", logNext: log.next, at: noon, courier: gateway };
+    const words = { policy, clock: "unset", logNext: log.next, at: noon, courier: gateway };
     return { v: 1, device, ...words, ...said };
   }
 
@@ -645,11 +647,11 @@ describe("[Z12] a lock that was tampered with", () => {
     const head = bad.firmware.facts(outset).log.headBefore;
     const last = 0xffffffff;
     const report = lockReport.encode({
-      ...{ pairingId, epoch: 1, version: 0, root: new Uint8Array(32), bootCount: 1, clock: "unset", keysetEpoch: 1 },
+      ...{ pairingId, epoch: 0, version: 0, root: new Uint8Array(32), bootCount: 1, clock: "unset", keysetEpoch: 1 },
       ...{ logNext: last, chainHead: head, logFirst: last, headBefore: head, nonce: new Uint8Array(16) },
     });
     const said = { report: bytesToBase64(report), mac: bytesToBase64(macReport(keys.report, report)) };
-    const words = { policy: { epoch: 1, version: 0 }, clock: "unset", logNext: last, at: noon, courier: gateway };
+    const words = { policy: { epoch: 0, version: 0 }, clock: "unset", logNext: last, at: noon, courier: gateway };
     expect(receive(cloud, `${device}/reported`, { v: 1, device, ...words, ...said })).toBe(false);
     const entry = auditEntry.encode({ sequence: last, boot: 1, clock: "unset", kind: "boot" });
     const batch = auditBatch.encode(sealAuditBatch(keys.audit, pairingId, last, [entry]));

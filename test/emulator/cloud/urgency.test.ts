@@ -88,7 +88,14 @@ describe("by when a lock is visited again", () => {
   it("[J8] half of the shortest lease of the policy, and nothing where there is none", () => {
     const hintsOf = (leaseEnd: object) => {
       const made = { ...policy(site), leaseEnd };
-      const lists = { former: [], behind: [], revocations: [], confirmedRevocations: [], formerCodes: [] };
+      const lists = {
+        former: [],
+        behind: [],
+        revocations: [],
+        confirmedRevocations: [],
+        formerCodes: [],
+        epochStarts: [],
+      };
       return scheduleHints({ epoch: 1, version: 1, bundle: encodePolicy(made), notAfter: after(day), ...lists });
     };
     expect(hintsOf({ app: after(6 * day), code: after(2 * day) })).toEqual({ urgent: null, visitBy: after(day) });
