@@ -40,7 +40,7 @@ export interface LockBoxOptions {
 export interface ToldLie {
   readonly name: string;
   readonly kind: Lie["kind"];
-  readonly startedAtMs: number;
+  readonly connection: AirConnection;
   /** How many messages or frames were lies. */
   told: number;
 }
@@ -142,12 +142,11 @@ export class LockBox {
     const drawn = this.drawLie();
     if (drawn === undefined) return undefined;
     const { lie, otherPairingId } = drawn;
-    const { clock, random } = this.#options;
     const isFrameLie = typeof lie === "string";
     const told: ToldLie = {
       name: isFrameLie ? lie : lie.name,
       kind: isFrameLie ? "contradicted" : lie.kind,
-      startedAtMs: clock.monotonicMs(),
+      connection,
       told: 0,
     };
     this.lies.push(told);
@@ -158,7 +157,7 @@ export class LockBox {
       otherPairingId,
       connection,
       clock: this.#clockWhile(() => this.#power?.firmware === firmware),
-      random,
+      random: this.#options.random,
       kept: this.#said,
       onLie: () => {
         told.told += 1;
@@ -169,6 +168,11 @@ export class LockBox {
       },
     };
     return isFrameLie ? new LyingSession(options, lie) : new LyingVisit(options, lie);
+  }
+
+  /** The lie that was told over this connection. */
+  lieOver(connection: AirConnection | undefined): ToldLie | undefined {
+    return this.lies.find((lie) => lie.connection === connection && lie.told > 0);
   }
 
   /** Pulls the battery. */

@@ -25,7 +25,7 @@ export class LyingHouse {
   readonly liar: LockBox;
   readonly other: LockBox;
   readonly agent: AgentBox;
-  /** Of visits to the liar, with the lie that was told in each; null: none was. */
+  /** Of visits to the liar, and whether it lied in each. */
   readonly visits: { readonly outcome: VisitOutcome; readonly lied: boolean }[] = [];
 
   private constructor(clock: SteppedClock, cloud: VirtualCloud, crowd: number) {
@@ -51,9 +51,9 @@ export class LyingHouse {
         throw new Error("the gateway died", { cause: error });
       },
       onPolicySent: () => undefined,
-      onVisit: (_agent, { lock }, outcome) => {
+      onVisit: ({ adapter }, { lock }, outcome) => {
         if (lock.device !== liar.device) return;
-        this.visits.push({ outcome, lied: liar.drawLie() !== undefined && (liar.lies.at(-1)?.told ?? 0) > 0 });
+        this.visits.push({ outcome, lied: liar.lieOver(adapter.link?.lockEnd) !== undefined });
       },
       log: () => undefined,
     });

@@ -29,7 +29,7 @@ import { drawLie } from "./lock-lies.ts";
 import { frameLies } from "./lying-visit.ts";
 import { PhoneBox } from "./phone-box.ts";
 import { SteppedClock } from "./stepped-clock.ts";
-import { drawLinkFault, kindAir, VirtualAir, type VirtualLink } from "./virtual-air.ts";
+import { type Adapter, drawLinkFault, kindAir, VirtualAir, type VirtualLink } from "./virtual-air.ts";
 import { type SignedPolicy, START_OF_SITE, VirtualCloud } from "./virtual-cloud.ts";
 
 export interface WorldOptions {
@@ -558,6 +558,7 @@ class SyncWorld {
       if (!done.ok && done.fault.code === "phone-busy") return;
       this.#visits += 1;
       this.#weighTransfer(device);
+      if (done.ok) this.#lookAtLies(phone.id, phone.adapter, device);
     });
     carried.catch((error: unknown) => this.#fail("otherFaults", `the phone's program died: ${String(error)}`));
   }
@@ -706,17 +707,16 @@ class SyncWorld {
     if (!outcome.ok && (outcome.fault.code === "radio" || outcome.fault.code === "timeout")) this.#cuts += 1;
     this.#tell(`${agent.id} at ${device}: ${ended}, ${outcome.bytes} bytes, ${outcome.logEntries} entries`);
     this.#weighTransfer(device);
-    this.#lookAtLies(agent, device, outcome);
+    if (outcome.ok) this.#lookAtLies(agent.id, agent.adapter, device);
     this.#armFirstVisit(agent);
   }
 
-  /** A visit in which the lock contradicted itself does not go through. */
-  #lookAtLies(agent: AgentBox, device: DeviceId, outcome: VisitOutcome): void {
-    const begunAtMs = this.#clock.monotonicMs() - outcome.durationMs;
-    const lies = this.#locks.find((lock) => lock.device === device)?.lies ?? [];
-    const lie = lies.find(({ startedAtMs }) => startedAtMs >= begunAtMs);
-    if (lie === undefined || lie.told === 0 || lie.kind !== "contradicted" || !outcome.ok) return;
-    this.#fail("otherFaults", `${agent.id} at ${device} did not see through ${lie.name}`);
+  /** A session in which the lock contradicted itself is no visit that went through; the lie was told to nobody else. */
+  #lookAtLies(courier: string, { link }: Adapter, device: DeviceId): void {
+    const lock = this.#locks.find((each) => each.device === device);
+    const lie = lock?.lieOver(link?.lockEnd);
+    if (lie?.kind === "contradicted")
+      this.#fail("otherFaults", `${courier} at ${device} did not see through ${lie.name}`);
   }
 
   /** A cut may cost what was on its way in this session, and the page that was not whole; no more may be sent again. */

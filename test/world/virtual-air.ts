@@ -121,6 +121,8 @@ export class VirtualAir {
 /** One link, both ends of it. */
 export class VirtualLink {
   readonly address: string;
+  /** What the lock holds of it. */
+  readonly lockEnd: AirConnection;
   /** How far the courier's stream of this session has been put on the air, in bytes (SPEC S7 shows it in clear). */
   courierStreamBytes = 0;
   /** How much of it the courier has been told has arrived without a gap (SPEC S8, in clear too). */
@@ -153,7 +155,8 @@ export class VirtualLink {
     const path = (): LossyLink => new LossyLink({ ...air.conditions, seed: air.random.integer(2 ** 31) });
     this.#toLock = path();
     this.#toCourier = path();
-    this.#lock = peripheral.onConnection(this.#connection());
+    this.lockEnd = this.#connection();
+    this.#lock = peripheral.onConnection(this.lockEnd);
   }
 
   get isOpen(): boolean {
