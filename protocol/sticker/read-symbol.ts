@@ -98,7 +98,7 @@ type MeasuredFrame = { readonly frame: SymbolFrame; readonly across: ModuleLines
 
 /** Undefined when the symbol is not an upright rectangle of one scale, or shows no clear edges. */
 function measureFrame(picture: GreyPicture, reading: SymbolReading): MeasuredFrame | undefined {
-  let frame = frameOf(picture, reading, reading.corners) ?? frameOfFinders(picture, reading);
+  let frame = frameOf(picture, reading, reading.corners) ?? frameOfThree(picture, reading);
   let lines: Omit<MeasuredFrame, "frame"> | undefined;
   for (let round = 0; round < measureRounds && frame !== undefined; round++) {
     const across = measureLines(picture, frame, reading.symbol, "across");
@@ -144,24 +144,34 @@ function frameOf(
 }
 
 /**
- * Corners of a map that bends after uneven modules may be far off; its finders are not. A frame through their middles counts
- * if hardly any module disagrees with it, which under perspective many at the fourth corner would.
+ * Corners of a map that bends after uneven modules may be far off; as far in as the finders' middles are, hardly more than one place of
+ * four is. A frame through three of them counts if hardly any module disagrees with it, which under perspective many at the fourth would.
  */
-function frameOfFinders(picture: GreyPicture, reading: SymbolReading): SymbolFrame | undefined {
+function frameOfThree(picture: GreyPicture, reading: SymbolReading): SymbolFrame | undefined {
   const { map, modules, symbol } = reading;
-  const topLeft = map.toPicture(3.5, 3.5);
-  const across = between(topLeft, map.toPicture(modules - 3.5, 3.5), modules - 7);
-  const down = between(topLeft, map.toPicture(3.5, modules - 3.5), modules - 7);
-  const at = (column: number, row: number): Point => ({
-    x: topLeft.x + (column - 3.5) * across.x + (row - 3.5) * down.x,
-    y: topLeft.y + (column - 3.5) * across.y + (row - 3.5) * down.y,
-  });
-  const frame = frameOf(picture, reading, [at(0, 0), at(modules, 0), at(modules, modules), at(0, modules)]);
-  if (frame === undefined) return undefined;
-  return countOtherModules(picture, frame, symbol) <= otherShareMax * symbol.length ? frame : undefined;
+  const [near, far] = [finderMiddle, modules - finderMiddle];
+  // The three finders first.
+  const elbows = [
+    [near, near],
+    [far, far],
+    [near, far],
+    [far, near],
+  ] as const;
+  for (const [elbowColumn, elbowRow] of elbows) {
+    const elbow = map.toPicture(elbowColumn, elbowRow);
+    const across = between(map.toPicture(near, elbowRow), map.toPicture(far, elbowRow), far - near);
+    const down = between(map.toPicture(elbowColumn, near), map.toPicture(elbowColumn, far), far - near);
+    const at = (column: number, row: number): Point => ({
+      x: elbow.x + (column - elbowColumn) * across.x + (row - elbowRow) * down.x,
+      y: elbow.y + (column - elbowColumn) * across.y + (row - elbowRow) * down.y,
+    });
+    const frame = frameOf(picture, reading, [at(0, 0), at(modules, 0), at(modules, modules), at(0, modules)]);
+    if (frame !== undefined && countOtherModules(picture, frame, symbol) <= otherShareMax * symbol.length) return frame;
+  }
+  return undefined;
 }
 
-/** One module's step from one finder's middle to another's. */
+/** One module's step from one place to another. */
 function between(from: Point, to: Point, modules: number): Point {
   return { x: (to.x - from.x) / modules, y: (to.y - from.y) / modules };
 }
@@ -234,6 +244,8 @@ function median(values: readonly number[]): number {
 const attemptsMax = 300;
 const sheetAttemptsMax = 5_000;
 const measureRounds = 2;
+// Modules from a symbol's edge to the middle of its finder.
+const finderMiddle = 3.5;
 // About one degree between the symbol's sides, and three degrees between them and the picture's.
 const squareErrorMax = 0.02;
 const axisErrorMax = 0.053;
