@@ -46,15 +46,18 @@ export class UsedMarks {
   }
 
   keep(marks: Decision["marks"]): void {
-    for (const mark of marks) {
-      if (mark.kind === "daily-code-used") {
-        const names = new Set([...this.#slots.names, mark.name]);
-        // SPEC L13: without the authority's time no day is over; who has no room for another mark takes none of them any more.
-        this.#keepSlots(names.size > USED_SLOTS_LIMIT ? { names: new Set(), all: true } : { ...this.#slots, names });
-      } else {
-        const spentByCredential = new Map([...this.#uses.spentByCredential, [mark.credentialId, mark.spent]]);
-        this.#keepUses({ ...this.#uses, spentByCredential });
-      }
+    const used = marks.filter((mark) => mark.kind === "daily-code-used").map(({ name }) => name);
+    const spent = marks
+      .filter((mark) => mark.kind === "use-spent")
+      .map((mark) => [mark.credentialId, mark.spent] as const);
+    if (used.length > 0) {
+      const names = new Set([...this.#slots.names, ...used]);
+      // SPEC L13: without the authority's time no day is over; who has no room for another mark takes none of them any more.
+      this.#keepSlots(names.size > USED_SLOTS_LIMIT ? { names: new Set(), all: true } : { ...this.#slots, names });
+    }
+    if (spent.length > 0) {
+      const spentByCredential = new Map([...this.#uses.spentByCredential, ...spent]);
+      this.#keepUses({ ...this.#uses, spentByCredential });
     }
   }
 

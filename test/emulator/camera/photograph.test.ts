@@ -26,9 +26,9 @@ beforeAll(async () => {
 });
 
 describe("photograph", () => {
-  it("is read by plain jsQR for eight seeds, each picture another one, with the symbol where the truth says", async () => {
+  it("is read by plain jsQR for four seeds, each picture another one, with the symbol where the truth says", async () => {
     const seen = new Set<string>();
-    for (let seed = 1; seed <= 8; seed++) {
+    for (let seed = 1; seed <= 4; seed++) {
       const photo = await photographSticker({ sticker, seed });
       seen.add(createHash("sha256").update(photo.picture).digest("hex"));
       const read = await readPhoto(photo.picture);
@@ -42,7 +42,7 @@ describe("photograph", () => {
       expect(apart / (8.5 * Math.SQRT2 * module)).toBeGreaterThan(0.8);
       expect(apart / (8.5 * Math.SQRT2 * module)).toBeLessThan(1.25);
     }
-    expect(seen.size).toBe(8);
+    expect(seen.size).toBe(4);
   }, 60_000);
 
   it("gives the same bytes and the same truth for the same seed, as JPEG and as PNG", async () => {

@@ -86,8 +86,13 @@ describe("encoding", () => {
   it("[Q5] knows for each version and level how many characters fit", () => {
     for (let symbolVersion = 1; symbolVersion <= 10; symbolVersion++) {
       for (const errorCorrectionLevel of ["L", "M", "Q", "H"] as const) {
-        let length = 1;
-        while (payloadToSymbol("A".repeat(length + 1), { symbolVersion, errorCorrectionLevel }).ok) length++;
+        // More characters never fit where fewer do not.
+        let [length, tooLong] = [1, 4_297];
+        while (tooLong - length > 1) {
+          const middle = (length + tooLong) >> 1;
+          if (payloadToSymbol("A".repeat(middle), { symbolVersion, errorCorrectionLevel }).ok) length = middle;
+          else tooLong = middle;
+        }
         const encode = (characters: number) =>
           create([{ data: "A".repeat(characters), mode: "alphanumeric" }], {
             version: symbolVersion,
