@@ -79,7 +79,7 @@ export async function readPicture(
 }
 
 /** Says by its first bytes which of the four formats a file claims to be. */
-export function sniffPicture(bytes: Uint8Array): PictureFormat | undefined {
+function sniffPicture(bytes: Uint8Array): PictureFormat | undefined {
   const starts = (offset: number, ...expected: readonly number[]) =>
     expected.every((byte, at) => bytes[offset + at] === byte);
   if (starts(0, 0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)) return "png";

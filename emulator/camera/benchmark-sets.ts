@@ -269,7 +269,7 @@ function misprint(random: Chance, plan: Plan): Plan {
 }
 
 /** Scratches, dirt, peeled corners, tears, foreign stickers and fade, about as much as error correction can just take. */
-export function inventDamage(source: SeededRandom, symbol: PrintedSymbol, pieces: number): readonly Damage[] {
+function inventDamage(source: SeededRandom, symbol: PrintedSymbol, pieces: number): readonly Damage[] {
   const random = chance(source);
   const n = symbol.modules;
   const place = () => [random.between(0, n), random.between(0, n)] as const;

@@ -45,7 +45,7 @@ export type Scan = {
 };
 
 /** Modules around the symbol that are rendered: the quiet zone and a little more paper. */
-export const renderedMargin = 5;
+const renderedMargin = 5;
 
 /** The map of the ideal grid: what a locator should hand over. */
 export function idealMap(modules: number, scan: Scan): SymbolMap {

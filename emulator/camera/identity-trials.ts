@@ -69,8 +69,8 @@ export const falseAcceptKinds: readonly TrialKind[] = [
   "retired",
   "noise",
 ];
-export const trialVersion = 4;
-export const trialLevel = "Q";
+const trialVersion = 4;
+const trialLevel = "Q";
 
 /** A site of `panelCount` panels whose stickers were rotated `epochs - 1` times. */
 export function makeTrialSite(panelCount: number, epochs: number, random: SeededRandom): TrialSite {

@@ -196,7 +196,7 @@ export async function drawPdf(
   return document.save({ useObjectStreams: house.objectStreams });
 }
 
-export const plainHouse: PdfHouse = {
+const plainHouse: PdfHouse = {
   rotate: 0,
   userUnit: 1,
   offsetPt: 0,
@@ -269,7 +269,7 @@ export type RasterFormat =
 /**
  * The plan's pixels at whole (or broken, then uneven) modules, before its scale: `modulePx` a module of the specification.
  */
-export function paintPixels(
+function paintPixels(
   plan: PrintPlan,
   modulePx: number,
 ): { readonly width: number; readonly height: number; readonly luma: Uint8Array } {

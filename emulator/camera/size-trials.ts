@@ -61,7 +61,7 @@ export type SizeTrial = {
   readonly flagged: boolean;
 };
 
-export const sizeTolerancePercent = 2;
+const sizeTolerancePercent = 2;
 
 /** Renders the seed's scene at `scale` (1: as ordered) and measures it with the map that `locate` gives, or the true one. */
 export function runSizeTrial(

@@ -16,18 +16,7 @@ import { mountCode } from "./sticker-face.ts";
 import { inventText, makeSymbol, type PrintedSymbol } from "./symbol-maker.ts";
 
 /** `sound`: nothing happened. The others as their names say; `cover` is a blank sheet, `overlay` one with a code. */
-export const mishaps = [
-  "sound",
-  "scratch",
-  "dirt",
-  "tear",
-  "peel",
-  "fade",
-  "overlay",
-  "cover",
-  "frame",
-  "glare",
-] as const;
+const mishaps = ["sound", "scratch", "dirt", "tear", "peel", "fade", "overlay", "cover", "frame", "glare"] as const;
 
 export type Mishap = (typeof mishaps)[number];
 

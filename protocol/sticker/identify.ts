@@ -74,7 +74,7 @@ export type SymbolIdentity = {
 };
 
 /** The rate of being fooled by chance that is allowed for one look at one symbol. Source: SPEC Q71. */
-export const falseAcceptMax = 1e-9;
+const falseAcceptMax = 1e-9;
 
 /**
  * Recognises the sticker. `expectedPanel`: where it should hang; undefined: any panel of the site will do. Never throws.

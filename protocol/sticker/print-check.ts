@@ -144,7 +144,7 @@ export function checkPrint(measured: {
 }
 
 /** Millimetres and percent per axis; an unknown version is taken as the specified one. Source: SPEC Q14. */
-export function sizeReport(
+function sizeReport(
   extent: SymbolExtent,
   symbolVersion: number | undefined,
   specification: StickerSpecification,

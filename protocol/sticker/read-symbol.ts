@@ -63,7 +63,7 @@ function readWithin(picture: GreyPicture, symbolsMax: number, attempts: number):
 }
 
 /** Measures a symbol that was read in `picture`. */
-export function measureReading(picture: GreyPicture, reading: SymbolReading, quietZoneModules: number): ReadSymbol {
+function measureReading(picture: GreyPicture, reading: SymbolReading, quietZoneModules: number): ReadSymbol {
   const { text, version, errorCorrectionLevel, maskPattern, inverted, mirrored, symbol } = reading;
   const upright = inverted ? { ...picture, luma: picture.luma.map((luma) => 255 - luma) } : picture;
   const measured = measureFrame(upright, reading);

@@ -15,7 +15,7 @@ type Part = {
 };
 
 /** Each is also a benchmark of its own, `sticker-read` and so on: together they take two hours of one core. */
-export const stickerParts = {
+const stickerParts = {
   read: { model: readModel, measure: readFigures },
   print: { model: printFilesModel, measure: ({ quick }) => printFileFigures(quick ? 52 : 1_560) },
   grade: { model: gradeModel, measure: ({ quick }) => gradeFigures(quick ? 20 : 2_000) },

@@ -11,8 +11,8 @@ export type FadeJudgement = {
   readonly daysLeft: number | undefined;
 };
 
-export const horizonDays = 365;
-export const trendDaysMin = 30;
+const horizonDays = 365;
+const trendDaysMin = 30;
 
 /** Judges the contrast of today; `nowMs` undefined: no trend can be told. Earlier scans may be in any order. */
 export function judgeFade(

@@ -146,7 +146,7 @@ export type GradeFault =
   | { readonly code: "outside-picture" };
 
 /** Pixels a module below which no grade is given. Source: Beckhoff TF7xxx, at least 3 and better 5 to 8. */
-export const pixelsPerModuleMin = 3;
+const pixelsPerModuleMin = 3;
 
 /**
  * Grades a located symbol whose modules are known. `dark` and `map` must be of the size of `version`: another size is our mistake.

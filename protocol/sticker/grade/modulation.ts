@@ -54,7 +54,7 @@ export function modulationOf(reflectance: number, levels: Levels, kind: Reflecta
  * The variances are those of ISO/IEC 29158 [R]; any value between the two groups divides them as well, and the one half way
  * between their means does not move when a single module comes out grey.
  */
-export function bestThreshold(sorted: Float64Array): number {
+function bestThreshold(sorted: Float64Array): number {
   const count = sorted.length;
   const sums = new Float64Array(count + 1);
   const squares = new Float64Array(count + 1);

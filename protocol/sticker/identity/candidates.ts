@@ -149,7 +149,7 @@ export function freeBits(book: CandidateBook, payload: string): FreeBits {
 }
 
 /** Packs bytes big end first, 4 to a word. */
-export function packBytes(bytes: Uint8Array, words: Uint32Array, from: number): void {
+function packBytes(bytes: Uint8Array, words: Uint32Array, from: number): void {
   assert(from + Math.ceil(bytes.length / 4) <= words.length, "the words hold the bytes");
   for (const [at, byte] of bytes.entries()) {
     const word = from + (at >> 2);

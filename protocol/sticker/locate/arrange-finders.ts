@@ -117,7 +117,7 @@ function legsFrom(corner: FinderFrame, frames: readonly FinderFrame[]): readonly
 }
 
 /** `axis` 0: along u of `from`, 1: along v. Undefined when the two cannot be neighbours in a symbol. */
-export function legBetween(from: FinderFrame, to: FinderFrame): (Leg & { readonly axis: 0 | 1 }) | undefined {
+function legBetween(from: FinderFrame, to: FinderFrame): (Leg & { readonly axis: 0 | 1 }) | undefined {
   const out = inFrame(from, to);
   const back = inFrame(to, from);
   const outLong = Math.max(Math.abs(out.x), Math.abs(out.y));
@@ -132,7 +132,7 @@ export function legBetween(from: FinderFrame, to: FinderFrame): (Leg & { readonl
 }
 
 /** Where the other's middle is, in modules along this one's axes. */
-export function inFrame(frame: FinderFrame, other: Point): Point {
+function inFrame(frame: FinderFrame, other: Point): Point {
   const dx = other.x - frame.x;
   const dy = other.y - frame.y;
   const determinant = frame.ux * frame.vy - frame.uy * frame.vx;

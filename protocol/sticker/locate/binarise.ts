@@ -100,7 +100,7 @@ export function binariseByOtsu({ width, height, luma }: GreyPicture): BitPicture
 }
 
 /** The last value of the lower class. */
-export function otsuThreshold(histogram: Float64Array): number {
+function otsuThreshold(histogram: Float64Array): number {
   let total = 0;
   let sum = 0;
   for (const [value, count] of histogram.entries()) {

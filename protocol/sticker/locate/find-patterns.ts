@@ -139,7 +139,7 @@ function peakOffset(at: number, stride: number, hasNeighbours: boolean): number 
 
 // Samples a module.
 const density = 4;
-export const patternReachMax = 8;
+const patternReachMax = 8;
 const patchSideMax = 2 * (patternReachMax * density + 4 * density + 1) + 1;
 const raw = new Float64Array(patchSideMax * patchSideMax);
 const patch = new Float64Array(patchSideMax * patchSideMax);

@@ -113,7 +113,7 @@ function placePair({ one, other, missing, across, down }: FinderPair, modules: n
 }
 
 /** The three finders with their places in a symbol of so many modules. */
-export function placeTriple({ corner, right, below }: FinderTriple, modules: number): readonly PlacedFinder[] {
+function placeTriple({ corner, right, below }: FinderTriple, modules: number): readonly PlacedFinder[] {
   const across = { x: right.x - corner.x, y: right.y - corner.y };
   const down = { x: below.x - corner.x, y: below.y - corner.y };
   return [

@@ -46,12 +46,6 @@ export function modulesOfVersion(version: number): number {
   return 17 + 4 * version;
 }
 
-/** Undefined when no version has that many modules a side. */
-export function versionOfModules(modules: number): number | undefined {
-  const version = (modules - 17) / 4;
-  return Number.isInteger(version) && version >= 1 && version <= versionMax ? version : undefined;
-}
-
 /** The layout of a version 1..40; made once a version. */
 export function symbolLayout(version: number): SymbolLayout {
   assert(Number.isInteger(version) && version >= 1 && version <= versionMax, "a QR version is 1..40");

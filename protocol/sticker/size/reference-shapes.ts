@@ -23,7 +23,7 @@ export type KnownReference = {
 };
 
 /** ISO/IEC 7810: 85.60 x 53.98 mm, 0.76 mm thick, corners of 3.18 mm; sides within about a tenth of a mm. */
-export const idCardShape = { widthMm: 85.6, heightMm: 53.98, thicknessMm: 0.76, radiusMm: 3.18 } as const;
+const idCardShape = { widthMm: 85.6, heightMm: 53.98, thicknessMm: 0.76, radiusMm: 3.18 } as const;
 
 export function knownReference(
   reference: Extract<SizeReference, { readonly kind: "bezel" | "id-1" | "calibration-card" }>,

@@ -121,11 +121,6 @@ export function roundedRectangle(width: number, height: number, corner: number, 
   };
 }
 
-/** What is in `paint` but not in the opening. */
-export function withOpening(paint: Paint, width: number, height: number): Paint {
-  return (x, y) => (Math.abs(x) < width / 2 && Math.abs(y) < height / 2 ? -1 : paint(x, y));
-}
-
 function expose(linear: Float32Array, width: number, height: number, scene: SceneDrawing): GreyPicture {
   const random = seededRandom(scene.seed, "size/noise");
   const luma = new Uint8Array(width * height);
