@@ -6,12 +6,15 @@ import { bytesToBase64 } from "../protocol/base/bytes.ts";
 import type { DeviceId, UnixMs } from "../protocol/base/units.ts";
 import { type Birth, birthSchema } from "../protocol/wire/messages/birth.ts";
 import { healthSchema } from "../protocol/wire/messages/health.ts";
-import { exposureSchema } from "../protocol/wire/messages/reported.ts";
+import { type ExposureReport, exposureSchema } from "../protocol/wire/messages/reported.ts";
 import { stateSchema } from "../protocol/wire/messages/state.ts";
 import { formatPayload } from "../protocol/wire/payload.ts";
 import type { Channel, Topic } from "../protocol/wire/topics.ts";
 import { type DeviceWords, emptyHealth, formatReported, type SiteDevice, secondsOf } from "./devices.ts";
-import { healthUpstream, stateUpstream, type WithSync } from "./health.ts";
+import { type GatewayWords, healthUpstream, stateUpstream } from "./health.ts";
+import type { SelfFacts } from "./machine/self-facts.ts";
+import { selfFactsToWire } from "./machine/self-facts.ts";
+import type { Boot } from "./ports/boot.ts";
 import type { Exposure } from "./sync/exposure.ts";
 
 export interface GatewaySelf {
@@ -23,12 +26,14 @@ export interface GatewaySelf {
   /** Ed25519. */
   readonly timePublicKey: Uint8Array;
   readonly startedAtMs: UnixMs;
+  /** What commands to it are reckoned by; absent: it takes none. */
+  readonly boot?: Boot;
 }
 
 export type Retain = (topic: Topic, payload: string) => void;
 
-/** The gateway's own birth, state and health. */
-export function announceGateway(self: GatewaySelf, nowMs: UnixMs, retain: Retain): void {
+/** The gateway's own birth, state and health. `facts`: of the machine it runs on; null: not measured yet. */
+export function announceGateway(self: GatewaySelf, facts: SelfFacts | null, nowMs: UnixMs, retain: Retain): void {
   const { site, gateway: device, version, bootCount, courierPublicKey, timePublicKey, startedAtMs } = self;
   const at = secondsOf(nowMs);
   const birth = {
@@ -47,6 +52,8 @@ export function announceGateway(self: GatewaySelf, nowMs: UnixMs, retain: Retain
     firmwareVerdict: "not applicable" as const,
     uptimeSeconds: Math.max(0, Math.floor((nowMs - startedAtMs) / 1000)),
     bootCount,
+    ...(self.boot === undefined ? {} : { gatewayBoot: { id: self.boot.id, uptimeMs: self.boot.uptimeMs() } }),
+    ...(facts === null ? {} : selfFactsToWire(facts, at)),
   };
   retain({ site, device, channel: "birth" }, formatPayload(birthSchema, birth));
   retain({ site, device, channel: "state" }, formatPayload(stateSchema, { v: 1, device, online: true, heardAt: at }));
@@ -63,7 +70,7 @@ export function goodbyeOf({ site, gateway: device }: GatewaySelf, nowMs: UnixMs)
 export function announceDevice(
   self: GatewaySelf,
   device: SiteDevice,
-  words: DeviceWords & WithSync,
+  words: DeviceWords & GatewayWords,
   nowMs: UnixMs,
   retain: Retain,
 ): void {
@@ -72,8 +79,8 @@ export function announceDevice(
   const birth = words.birth ?? (device.network === "passive" ? twinBirth(device) : null);
   // PROTOCOL part 1: who is not itself on the upstream broker appears there through its gateway.
   if (birth !== null) retain(topic("birth"), formatPayload(birthSchema, { ...birth, via: self.gateway }));
-  retain(topic("state"), formatPayload(stateSchema, stateUpstream(device, words, now)));
-  retain(topic("health"), formatPayload(healthSchema, healthUpstream(device, words, now)));
+  retain(topic("state"), formatPayload(stateSchema, { ...stateUpstream(device, words, now), via: self.gateway }));
+  retain(topic("health"), formatPayload(healthSchema, { ...healthUpstream(device, words, now), via: self.gateway }));
   if (words.reported !== null) retain(topic("reported"), formatReported(words.reported));
 }
 
@@ -82,8 +89,9 @@ export function announceExposure(
   exposures: readonly Exposure[],
   nowMs: UnixMs,
   retain: Retain,
+  more: Pick<ExposureReport, "settings" | "erasures"> = {},
 ): void {
-  const report = { v: 1 as const, gateway: self.gateway, at: secondsOf(nowMs), exposures: [...exposures] };
+  const report = { v: 1 as const, gateway: self.gateway, at: secondsOf(nowMs), exposures: [...exposures], ...more };
   retain({ site: self.site, device: self.gateway, channel: "reported" }, formatPayload(exposureSchema, report));
 }
 

@@ -7,7 +7,15 @@ import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { failed, ok, type Result } from "../protocol/base/result.ts";
 import { type DeviceId, parseDeviceId } from "../protocol/base/units.ts";
-import { type DocumentFault, type Mistake, parseDocument } from "../protocol/site/document.ts";
+import { asFault, type DocumentFault, type Mistake, parseDocument, readYaml } from "../protocol/site/document.ts";
+import { externalBrokerSchema, isUpstreamAsWell, refuseBothBrokers } from "./broker/external-broker-schema.ts";
+import { listenFields, refuseOpenListener } from "./broker/listen-config.ts";
+import { homeAssistantSchema } from "./homeassistant/home-assistant-config.ts";
+import { peopleConfigSchema } from "./log/people-config.ts";
+import { remoteConfigSchema } from "./remote/remote-config.ts";
+import { findSecretFaults, type SecretFileFault, secretFilesOf } from "./secret-files.ts";
+import { storeConfigSchema } from "./store/store-config.ts";
+import { upstreamConfigSchema, upstreamUrls } from "./upstream/upstream-config.ts";
 
 const port = z.number().int().min(0).max(65_535);
 
@@ -20,29 +28,20 @@ const gatewayId = z.string().transform((text, context): DeviceId => {
   return z.NEVER;
 });
 
-const upstreamUrl = z
-  .string()
-  .refine(isUpstreamUrl, "a URL such as mqtts://host:8883, without a user or password in it");
-
 export const configSchema = z.strictObject({
   /** The site's id, as in the authority's topics. */
   site: siteId,
   gateway: gatewayId,
   stateDir: z.string().min(1),
-  broker: z.strictObject({ port: port.default(8704) }).prefault({}),
+  broker: z
+    .strictObject({ port: port.optional(), ...listenFields, external: externalBrokerSchema.optional() })
+    .superRefine(refuseBothBrokers)
+    .superRefine(refuseOpenListener)
+    .transform((broker) => ({ ...broker, port: broker.port ?? 8704 }))
+    .prefault({}),
   http: z.strictObject({ port: port.default(8703) }).prefault({}),
-  upstream: z.strictObject({
-    url: upstreamUrl,
-    /** The gateway's id when absent. */
-    username: z.string().min(1).max(64).optional(),
-    passwordFile: z.string().min(1).optional(),
-    reconnect: z
-      .strictObject({
-        firstMs: z.number().int().min(10).max(60_000).default(500),
-        capMs: z.number().int().min(10).max(600_000).default(60_000),
-      })
-      .prefault({}),
-  }),
+  upstream: upstreamConfigSchema,
+  store: storeConfigSchema,
   bluetooth: z
     .strictObject({
       /** `unix:path=...`; the machine's system bus when absent. */
@@ -60,6 +59,10 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   health: z.strictObject({ intervalSeconds: z.number().int().min(5).max(3600).default(60) }).prefault({}),
+  homeAssistant: homeAssistantSchema.optional(),
+  firmware: z.strictObject({ tableFile: z.string().min(1).optional() }).prefault({}),
+  people: peopleConfigSchema,
+  remote: remoteConfigSchema,
   log: z.strictObject({ level: z.enum(["error", "warn", "info", "debug"]).default("info") }).prefault({}),
 });
 
@@ -71,20 +74,32 @@ export type ConfigFault = DocumentFault | { readonly code: "config-unreadable"; 
 export function parseConfig(text: string, folder: string): Result<Config, DocumentFault> {
   const read = parseDocument(text, configSchema);
   if (!read.ok) return failed({ code: "document-mistakes", mistakes: read.fault.mistakes.map(withoutCredentials) });
-  const config = read.value.value;
-  const { passwordFile } = config.upstream;
-  return ok({
-    ...config,
-    stateDir: resolve(folder, config.stateDir),
-    upstream: {
-      ...config.upstream,
-      ...(passwordFile === undefined ? {} : { passwordFile: resolve(folder, passwordFile) }),
-    },
-  });
+  const { value, mistakeAt } = read.value;
+  if (isUpstreamAsWell(value.broker.external, { ...value.upstream, urls: upstreamUrls(value.upstream) })) {
+    const expected = "another broker than upstream's, or another user or certificate there: both have the same topics";
+    return failed(asFault([mistakeAt({ path: ["broker", "external", "url"], expected })]));
+  }
+  return ok(withResolvedPaths(value, folder));
 }
 
-/** Faults: config-unreadable, document-mistakes. */
-export async function loadConfig(path: string): Promise<Result<Config, ConfigFault>> {
+/** Every setting whose name ends in File or Dir is a path, relative to the folder of the configuration. */
+function withResolvedPaths<Value>(value: Value, folder: string): Value {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const entries = Object.entries(value).map(([key, below]: [string, unknown]) => {
+    const isPath = typeof below === "string" && /(?:File|Dir)$/.test(key);
+    return [key, isPath ? resolve(folder, below) : withResolvedPaths(below, folder)] as const;
+  });
+  return Object.fromEntries(entries) as Value;
+}
+
+/**
+ * Reads the file and looks at the secrets that it names. One that everybody may read is a mistake; one that is not there is only when
+ * `needsSecrets`, because a gateway whose password is lost still has locks to serve. Faults: config-unreadable, document-mistakes.
+ */
+export async function loadConfig(
+  path: string,
+  { needsSecrets }: { readonly needsSecrets: boolean } = { needsSecrets: false },
+): Promise<Result<Config, ConfigFault>> {
   let text: string;
   try {
     text = await readFile(path, "utf8");
@@ -92,13 +107,27 @@ export async function loadConfig(path: string): Promise<Result<Config, ConfigFau
     const reason = cause instanceof Error && "code" in cause ? String(cause.code) : "unreadable";
     return failed({ code: "config-unreadable", reason });
   }
-  return parseConfig(text, dirname(resolve(path)));
+  const read = parseConfig(text, dirname(resolve(path)));
+  if (!read.ok) return read;
+  const faults = (await findSecretFaults(secretFilesOf(read.value))).filter(
+    ({ code }) => needsSecrets || code === "readable-by-all",
+  );
+  return faults.length === 0 ? read : failed(secretMistakes(text, faults));
 }
 
-function isUpstreamUrl(text: string): boolean {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || url.username !== "" || url.password !== "" || url.hostname === "") return false;
-  return ["mqtt:", "mqtts:", "ws:", "wss:"].includes(url.protocol);
+function secretMistakes(text: string, faults: readonly SecretFileFault[]): DocumentFault {
+  const yaml = readYaml(text);
+  if (!yaml.ok) return yaml.fault;
+  return asFault(
+    faults.map(({ path, file, code }) => {
+      if (code !== "readable-by-all") {
+        const came = `${file}, which ${code === "missing" ? "is not there" : "cannot be read"}`;
+        return yaml.value.mistakeAt({ path, expected: "a file that this user can read", came });
+      }
+      const expected = `a file that not everybody on this machine can read (chmod o-rwx ${file})`;
+      return yaml.value.mistakeAt({ path, expected, came: "one that everybody can" });
+    }),
+  );
 }
 
 /** Somebody who wrote a password into the URL must not find it in the log as well. */

@@ -6,6 +6,7 @@ import type { z } from "zod";
 import { bytesToBase64, utf8 } from "../protocol/base/bytes.ts";
 import { failed, ok, type Result } from "../protocol/base/result.ts";
 import { type DeviceId, type UnixMs, type UnixSeconds, unixSeconds } from "../protocol/base/units.ts";
+import { type FloorTable, shippedFloorTable } from "../protocol/firmware/floor-table.ts";
 import { type Birth, birthSchema } from "../protocol/wire/messages/birth.ts";
 import {
   type DeviceDesired,
@@ -44,6 +45,8 @@ export type DesiredFault =
   | { readonly code: "older-document"; readonly device: string };
 
 export class DeviceTable {
+  /** What firmware versions mean here. */
+  readonly floors: FloorTable;
   readonly #store: Store;
   readonly #gatewayId: DeviceId;
   #gateway: GatewayDesired | undefined;
@@ -54,7 +57,11 @@ export class DeviceTable {
   readonly #wordsById = new Map<DeviceId, DeviceWords>();
   readonly #desiredAtById = new Map<DeviceId, UnixMs>();
 
-  constructor(store: Store, gatewayId: DeviceId) {
+  /** What is left of a document of the authority before it is read and kept. SPEC M31. */
+  redact: (payload: Uint8Array) => Uint8Array = (payload) => payload;
+
+  constructor(store: Store, gatewayId: DeviceId, floors: FloorTable = shippedFloorTable) {
+    this.floors = floors;
     this.#store = store;
     this.#gatewayId = gatewayId;
   }
@@ -125,7 +132,8 @@ export class DeviceTable {
    * Faults: those of the payload, wrong-device (topic and document disagree), not-ours (another gateway's),
    * older-document (a newer one is held).
    */
-  async takeDesired(device: DeviceId, payload: Uint8Array, nowMs: UnixMs): Promise<Result<DesiredKind, DesiredFault>> {
+  async takeDesired(device: DeviceId, said: Uint8Array, nowMs: UnixMs): Promise<Result<DesiredKind, DesiredFault>> {
+    const payload = this.redact(said);
     const read = this.#readDesired(device, payload);
     if (read.ok) {
       this.#desiredAtById.set(device, nowMs);

@@ -5,20 +5,30 @@
  */
 
 import { type DeviceId, monotonicMs, type UnixMs, unixSeconds } from "../protocol/base/units.ts";
+import type { FloorTable } from "../protocol/firmware/floor-table.ts";
+import type { GatewayAnswer } from "../protocol/wire/messages/gateway-command.ts";
 import type { SyncWord } from "../protocol/wire/messages/health.ts";
+import type { Channel } from "../protocol/wire/topics.ts";
 import { announceDevice, announceExposure, announceGateway, type GatewaySelf, goodbyeOf } from "./announce.ts";
-import { pause } from "./base/deadline.ts";
+import { pause, withDeadline } from "./base/deadline.ts";
 import { Intake } from "./broker/intake.ts";
 import { DeviceTable, type SiteDevice, secondsOf } from "./devices.ts";
+import { LatestDoors } from "./doors.ts";
+import { LatestFaults } from "./faults.ts";
+import { findFirmware, type GatewayWords } from "./health.ts";
+import type { SelfFacts, SelfSource } from "./machine/self-facts.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Log } from "./ports/log.ts";
 import type { RunPairing } from "./ports/pairing.ts";
 import { type Radio, RadioError, type Sighting } from "./ports/radio.ts";
 import type { Random } from "./ports/random.ts";
-import type { SiteBroker } from "./ports/site-broker.ts";
-import type { Store } from "./ports/store.ts";
+import type { BrokerLink, SiteBroker } from "./ports/site-broker.ts";
+import { isStoreFull, type Store } from "./ports/store.ts";
 import type { UpstreamTransport } from "./ports/upstream.ts";
 import type { RunVisit } from "./ports/visit.ts";
+import type { Begin } from "./remote/gateway-commands.ts";
+import { Remote, type RemoteOptions } from "./remote/remote.ts";
+import { StickerChecks } from "./sticker-checks.ts";
 import { type Exposure, findExposures } from "./sync/exposure.ts";
 import { type LockFacts, type LockState, lockState } from "./sync/lock-state.ts";
 import { type PairingAnswer, Pairings, type PairRequest } from "./sync/pairings.ts";
@@ -31,6 +41,7 @@ import {
   type VisitReason,
 } from "./sync/schedule.ts";
 import { type Heard, Sightings } from "./sync/sightings.ts";
+import { type Permission, VisitLeases } from "./sync/visit-leases.ts";
 import { visitsToday } from "./sync/visit-record.ts";
 import { type SyncAnswer, Visits } from "./sync/visits.ts";
 import { UnlockRelay } from "./unlock-relay.ts";
@@ -49,8 +60,16 @@ export interface GatewayOptions {
   readonly log: Log;
   readonly courierPrivateKey: Uint8Array;
   readonly backoff: BackoffRules;
+  /** How fast what had waited for a link goes up; infinite when absent. SPEC U10. */
+  readonly backlogEventsPerSecond?: () => number;
   readonly schedule: ScheduleRules;
   readonly healthIntervalMs: number;
+  /** What firmware versions mean; absent: what doorlink ships. */
+  readonly floors?: FloorTable | undefined;
+  /** Measures this machine; absent: nothing is known of it. */
+  readonly selfSource?: SelfSource;
+  /** What the authority may do with this gateway itself. */
+  readonly remote?: RemoteOptions;
   /** Heard once: the store is broken, and the process must end. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -71,6 +90,9 @@ interface PairingAsked {
 interface Asked {
   readonly answer: Promise<SyncAnswer>;
   readonly settle: (answer: SyncAnswer) => void;
+  /** Of those who want it only if it begins in their time; `anyTime`: somebody wants it whenever it is. */
+  readonly begins: Begin[];
+  anyTime: boolean;
 }
 
 export class Gateway {
@@ -79,10 +101,12 @@ export class Gateway {
   readonly visits: Visits;
   readonly upstream: Upstream;
   readonly intake: Intake;
+  readonly remote: Remote;
   readonly #unlocks: UnlockRelay;
   readonly #options: GatewayOptions;
   readonly #stop = new AbortController();
   readonly #sightings: Sightings;
+  readonly #leases: VisitLeases;
   readonly #askedById = new Map<DeviceId, Asked>();
   readonly #pairings: Pairings;
   readonly #pairingsAsked: PairingAsked[] = [];
@@ -90,17 +114,25 @@ export class Gateway {
   #wake = new AbortController();
   #broker: SiteBroker | undefined;
   #exposures: readonly Exposure[] = [];
+  #exposuresById: ReadonlyMap<string, readonly Exposure[]> = new Map();
   #exposuresSaid = "";
+  readonly #faults: LatestFaults;
+  readonly stickerChecks: StickerChecks;
+  readonly doors: LatestDoors;
+  #selfFacts: SelfFacts | null = null;
   #radioStatus: RadioStatus;
   #cancelTick: () => void = () => undefined;
   #running: Promise<unknown> = Promise.resolve();
+  #fullSaidAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: GatewayOptions) {
     const { self, store, clock, random, log } = options;
     this.#options = options;
-    this.self = self;
-    this.table = new DeviceTable(store, self.gateway);
+    this.table = new DeviceTable(store, self.gateway, options.floors);
     this.#sightings = new Sightings(clock);
+    this.#faults = new LatestFaults(store);
+    this.stickerChecks = new StickerChecks(store);
+    this.doors = new LatestDoors(store);
     this.#radioStatus = { working: null, fault: null, sinceMs: clock.nowMs() };
     this.upstream = new Upstream({
       site: self.site,
@@ -113,8 +145,37 @@ export class Gateway {
       backoff: options.backoff,
       onDesired: (device, payload) => this.#desired(device, payload),
       onUnlock: (device, payload) => this.#unlocks.forward(device, payload),
+      onGatewayCommand: (payload) => this.remote.command(payload),
+      onLinked: () => {
+        // SPEC M24: how long this run has lasted is worth most when it is fresh.
+        this.#announceSelf();
+        this.remote.linked();
+      },
+      ...(options.backlogEventsPerSecond === undefined
+        ? {}
+        : { backlogEventsPerSecond: options.backlogEventsPerSecond }),
+      // SPEC Y9: of a lock's own log nobody believes a gateway that something is lost.
+      mayDeclareLost: (device) => this.table.device(device)?.network !== "ble",
       onStoreError: (error) => this.#fatal(error),
     });
+    this.remote = new Remote(options.remote ?? {}, {
+      site: self.site,
+      gateway: self.gateway,
+      store,
+      table: this.table,
+      clock,
+      log,
+      tell: (topic, payload) => this.upstream.tell(topic, payload),
+      sync: (device, begin) => this.requestSync(device, begin),
+      diagnose: () => this.#diagnose(),
+      onChanged: () => {
+        this.#handOnAll();
+        this.#exposuresSaid = "";
+        this.#reckonExposures();
+      },
+      onStoreError: (error) => this.#storeFailed(error),
+    });
+    this.self = { ...self, boot: this.remote.boot };
     this.#unlocks = new UnlockRelay({
       site: self.site,
       gateway: self.gateway,
@@ -138,6 +199,9 @@ export class Gateway {
         this.#announce(device);
         this.#reckonExposures();
       },
+      onDoor: (device, door) => this.doors.note(device, door),
+      onFault: (device, code) => this.#noteFault(device, code),
+      onEvents: (events) => this.remote.noteEvents(events),
       onUnlockResult: (result) => this.#unlocks.answer(result),
     });
     this.visits = new Visits({
@@ -151,10 +215,20 @@ export class Gateway {
       courierPrivateKey: options.courierPrivateKey,
       gateway: self.gateway,
       askTime: (device, nonce) => this.upstream.askTime(device, nonce),
-      onStored,
+      // SPEC U10: a lock's log goes up in its own order, whatever else is new.
+      onStored: (device, first, last) => this.upstream.eventsStored(device, first, last, "in-order"),
       onDropped: (device, from) => this.upstream.eventsDropped(device, from),
       isUntaken: (device) => this.upstream.isUntaken(device),
+      askedFrom: (device) => this.upstream.askedFrom(device),
       knowsNewest: () => this.#knowsNewest(),
+    });
+    this.#leases = new VisitLeases({
+      clock,
+      port: {
+        take: (device) => this.upstream.askLease(device),
+        end: (device) => this.upstream.endLease(device),
+      },
+      leaseMs: () => this.#visitLeaseMs(),
     });
     this.#pairings = new Pairings({
       table: this.table,
@@ -170,8 +244,13 @@ export class Gateway {
 
   /** Reads what the last run knew. */
   async load(): Promise<void> {
+    await this.remote.load();
     await this.table.load(this.#options.log);
     await this.visits.load();
+    await this.#faults.load();
+    await this.stickerChecks.load();
+    await this.doors.load();
+    await this.#measureSelf();
   }
 
   /** Begins to work; `broker` is where devices hear their receipts. */
@@ -181,7 +260,7 @@ export class Gateway {
     this.#announceAll();
     this.#reckonExposures();
     this.#scheduleTick();
-    this.#running = Promise.all([this.upstream.run(), this.#radioLoop()]);
+    this.#running = Promise.all([this.upstream.run(), this.#radioForEver()]);
     this.#running.catch((error: unknown) => this.#fatal(error));
   }
 
@@ -200,16 +279,24 @@ export class Gateway {
     await this.#running.catch(() => undefined);
   }
 
-  /** Somebody wants this lock visited now. Two who want the same get the same visit. */
-  requestSync(device: DeviceId): Promise<SyncAnswer> {
+  /**
+   * Somebody wants this lock visited now. Two who want the same get the same visit. `begin`: only if it says so when the visit can
+   * begin; without anybody who still wants it there is none (`withdrawn`).
+   */
+  requestSync(device: DeviceId, begin?: Begin): Promise<SyncAnswer> {
     const waiting = this.#askedById.get(device);
-    if (waiting !== undefined) return waiting.answer;
+    if (waiting !== undefined) {
+      if (begin === undefined) waiting.anyTime = true;
+      else waiting.begins.push(begin);
+      return waiting.answer;
+    }
     const known = this.table.device(device);
     if (known === undefined) return Promise.resolve({ device, fault: { code: "unknown-device" } });
     if (known.network !== "ble") return Promise.resolve({ device, fault: { code: "not-a-ble-lock" } });
     if (this.#stop.signal.aborted) return Promise.resolve({ device, fault: { code: "stopping" } });
     const { promise, resolve } = Promise.withResolvers<SyncAnswer>();
-    this.#askedById.set(device, { answer: promise, settle: resolve });
+    const begins = begin === undefined ? [] : [begin];
+    this.#askedById.set(device, { answer: promise, settle: resolve, begins, anyTime: begin === undefined });
     this.#wakeRadio();
     return promise;
   }
@@ -231,6 +318,37 @@ export class Gateway {
     return this.#exposures;
   }
 
+  exposuresOf(device: DeviceId): readonly Exposure[] {
+    return this.#exposuresById.get(device) ?? [];
+  }
+
+  /** Of this machine, as last measured; null: never. */
+  selfFacts(): SelfFacts | null {
+    return this.#selfFacts;
+  }
+
+  /** By its latest advertisement, which nobody signs. */
+  saysTampered(device: DeviceId): boolean {
+    return this.#sightings.seen(device)?.advertisement.tamper ?? false;
+  }
+
+  /** What this gateway says of a device beside the device's own words. SPEC G30. */
+  gatewayWords(device: SiteDevice): GatewayWords {
+    const { id } = device;
+    const heard = this.#sightings.heard(id);
+    const holdsPolicy = device.network === "ble" || this.table.deviceOrder(id) !== undefined;
+    const exposed = this.exposuresOf(id);
+    const of = (what: Exposure["what"]): number => exposed.filter((exposure) => exposure.what === what).length;
+    const since = exposed.length === 0 ? null : unixSeconds(Math.min(...exposed.map((exposure) => exposure.since)));
+    return {
+      sync: this.syncWord(device),
+      firmware: findFirmware(device, this.table.words(id), this.table.floors),
+      signal: heard === null || heard.rssi === null ? null : { rssi: heard.rssi, at: secondsOf(heard.unixMs) },
+      exposure: holdsPolicy ? { revoked: of("revoked"), signedOut: of("signed-out"), since } : null,
+      lastFault: this.#faults.of(id),
+    };
+  }
+
   radioStatus(): RadioStatus {
     return this.#radioStatus;
   }
@@ -243,7 +361,7 @@ export class Gateway {
   lockFacts(device: DeviceId): LockFacts {
     const record = this.visits.record(device);
     const { state } = this.table.words(device);
-    const reported = this.visits.reported(device);
+    const held = this.visits.held(device);
     const desired = this.table.lockDesired(device);
     const heardOnAir = this.#sightings.heard(device)?.unixMs;
     const heard = [state?.heardAt ?? null, heardOnAir === undefined ? null : secondsOf(heardOnAir)];
@@ -251,7 +369,7 @@ export class Gateway {
     return {
       desired: desired?.policy ?? null,
       urgent: desired?.urgent ?? null,
-      reported: reported === null ? null : { ...reported.policy, at: reported.at },
+      reported: held === null ? null : { ...held.policy, at: held.at },
       pendingSince: record.pendingSince,
       visitingSince: this.visits.trace(device).since,
       handedOver: record.handedOver,
@@ -260,7 +378,8 @@ export class Gateway {
           ? null
           : { ...record.lastFault, at: record.lastVisitAt },
       heardAt: heardAt === NEVER_HEARD ? null : unixSeconds(heardAt),
-      silentSeconds: this.#sightings.silentSeconds(device),
+      // Where another gateway of the site speaks for it, silence here says nothing of the lock.
+      silentSeconds: this.visits.speaksFor(device) ? this.#sightings.silentSeconds(device) : null,
       visitBy: this.visits.visitBy(device),
       wentBackAt: record.wentBack?.at ?? null,
     };
@@ -276,7 +395,7 @@ export class Gateway {
   /** What the schedule goes by; `judgeVisit` says what it makes of it. */
   scheduled(device: DeviceId): LockCandidate & { readonly judged: VisitJudgement | undefined } {
     const { clock, schedule } = this.#options;
-    const candidate = this.#candidate(device, this.#exposedLocks());
+    const candidate = this.#candidate(device);
     return { ...candidate, judged: judgeVisit(candidate, clock.monotonicMs(), schedule) };
   }
 
@@ -285,12 +404,35 @@ export class Gateway {
     return this.#sightings.heard(device);
   }
 
+  /** Ends the connection of a networked device that may not go on. */
+  disconnect(device: DeviceId): void {
+    this.#broker?.disconnect(device);
+  }
+
   brokerPort(): number | null {
     return this.#broker?.port ?? null;
   }
 
   brokerConnected(): readonly DeviceId[] {
     return this.#broker?.connected() ?? [];
+  }
+
+  /** Null: the broker is in this process. */
+  brokerLink(): BrokerLink | null {
+    return this.#broker?.linkState() ?? null;
+  }
+
+  /** A visit of which nothing can be noted on disk is no visit: the radio rests until there may be room. */
+  async #radioForEver(): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#radioLoop();
+      } catch (error) {
+        if (!isStoreFull(error)) throw error;
+        this.#noteFull();
+        await pause(this.#options.clock, FULL_PAUSE_MS, this.#stop.signal);
+      }
+    }
   }
 
   /** Listen, choose, visit, again. */
@@ -305,7 +447,7 @@ export class Gateway {
       }
       const chosen = this.#chooseVisit();
       if (chosen !== undefined) {
-        await this.#visit(chosen.device, chosen.reason);
+        await this.#visitIfLeased(chosen.device, chosen.reason);
         continue;
       }
       this.#wake = new AbortController();
@@ -325,14 +467,58 @@ export class Gateway {
     return chooseVisit(this.#candidates(), clock.monotonicMs(), schedule);
   }
 
-  async #visit(device: DeviceId, reason: VisitReason): Promise<void> {
-    this.#options.log.info({ device, reason }, "a visit is due");
-    const answer = await this.visits.visit(device, reason !== "asked");
-    this.#sightings.forget(device);
-    if (this.visits.hasSpoken(device)) this.#sightings.spoke(device);
+  /** Visits if no other gateway of the site does. SPEC G20. */
+  async #visitIfLeased(device: DeviceId, reason: VisitReason): Promise<void> {
+    const { log } = this.#options;
+    const permission = await this.#leases.take(device, reason === "asked");
+    if (this.#stop.signal.aborted) return;
+    if (!permission.may) {
+      const { holdOff, by } = permission;
+      log.info({ device, reason, holdOff, by }, "no lease for a visit");
+      return this.#settleAsked(device, {
+        device,
+        fault: { code: "other-gateway", ...(by === undefined ? {} : { reason: by }) },
+      });
+    }
+    // Another's visit may have become known while this one was asked for.
+    if (this.#isDue(device) && (await this.#isStillWanted(device, reason))) {
+      await this.#visit(device, reason, permission);
+    }
+    if (permission.leased) this.#leases.end(device);
+  }
+
+  /** SPEC M25: who asked within a time is asked again now. */
+  async #isStillWanted(device: DeviceId, reason: VisitReason): Promise<boolean> {
+    const asked = this.#askedById.get(device);
+    if (reason !== "asked" || asked === undefined) return true;
+    const wanted = await Promise.all(asked.begins.splice(0).map((begin) => begin()));
+    if (asked.anyTime || wanted.includes(true)) return !this.#stop.signal.aborted;
+    // Somebody may have come while the others were asked.
+    if (asked.begins.length === 0) this.#settleAsked(device, { device, fault: { code: "withdrawn" } });
+    return false;
+  }
+
+  #isDue(device: DeviceId): boolean {
+    const { clock, schedule } = this.#options;
+    return judgeVisit(this.#candidate(device), clock.monotonicMs(), schedule)?.heldOff === null;
+  }
+
+  #settleAsked(device: DeviceId, answer: SyncAnswer): void {
     this.#askedById.get(device)?.settle(answer);
     this.#askedById.delete(device);
+  }
+
+  async #visit(device: DeviceId, reason: VisitReason, { until }: Extract<Permission, { may: true }>): Promise<void> {
+    const { log, clock } = this.#options;
+    log.info({ device, reason }, "a visit is due");
+    // SPEC G21: it ends, with the radio's own good-bye, before another gateway may begin.
+    const limitMs = until === null ? undefined : Math.max(0, until - clock.monotonicMs() - GOOD_BYE_MS);
+    const answer = await this.visits.visit(device, reason !== "asked", limitMs);
+    this.#sightings.forget(device);
+    if (this.visits.hasSpoken(device)) this.#sightings.spoke(device);
+    this.#settleAsked(device, answer);
     this.#noteRadioOf(answer);
+    if ("fault" in answer && answer.fault.code !== "stopping") await this.#noteFault(device, answer.fault.code);
     this.#announce(device);
     // Said again after each visit even if nothing changed, so that its age upstream is the age of the last look.
     this.#exposuresSaid = "";
@@ -381,12 +567,11 @@ export class Gateway {
   }
 
   #candidates(): readonly LockCandidate[] {
-    const exposed = this.#exposedLocks();
     const visitable = this.#locks().filter(({ id }) => this.#askedById.has(id) || this.visits.canVisit(id));
-    return visitable.map(({ id }) => this.#candidate(id, exposed));
+    return visitable.map(({ id }) => this.#candidate(id));
   }
 
-  #candidate(device: DeviceId, exposed: ReadonlySet<string>): LockCandidate {
+  #candidate(device: DeviceId): LockCandidate {
     const { clock } = this.#options;
     const desired = this.table.lockDesired(device);
     const record = this.visits.record(device);
@@ -396,14 +581,15 @@ export class Gateway {
       asked: this.#askedById.has(device),
       desired: desired?.policy ?? null,
       urgent: desired?.urgent ?? null,
-      holds: this.visits.reported(device)?.policy ?? null,
-      exposed: exposed.has(device),
+      holds: this.visits.held(device)?.policy ?? null,
+      exposed: this.#exposuresById.has(device),
       pendingSince: record.pendingSince,
       seen: this.#sightings.seen(device),
       visitedAtMs: this.visits.visitedAtMs(device),
       pauseMs: record.pauseMs,
       visitByMs: visitBy === null ? null : monotonicMs(clock.monotonicMs() + visitBy * 1000 - clock.nowMs()),
       visitsToday: visitsToday(record, secondsOf(clock.nowMs())),
+      leaseHoldOff: this.#leases.holdOff(device),
     };
   }
 
@@ -413,21 +599,28 @@ export class Gateway {
     return connected && this.#options.clock.nowMs() - sinceMs >= RETAINED_MS;
   }
 
-  #exposedLocks(): ReadonlySet<string> {
-    return new Set<string>(this.#exposures.map(({ device }) => device));
-  }
-
   async #desired(device: DeviceId, payload: Uint8Array): Promise<void> {
     const { log, clock } = this.#options;
+    const before = this.table.lockDesired(device)?.confirmed ?? null;
     const taken = await this.table.takeDesired(device, payload, clock.nowMs());
+    // What another gateway of the site is told comes here as well.
+    if (!taken.ok && taken.fault.code === "not-ours") return;
     if (!taken.ok) {
       const where = taken.fault.code === "payload-bad-shape" ? taken.fault.path.slice(0, 64) : undefined;
       log.warn({ device, code: taken.fault.code, where }, "refused a desired document");
       return;
     }
     log.info({ device, kind: taken.value }, "took a desired document");
-    if (taken.value === "lock") await this.visits.notePending(device);
+    if (taken.value === "lock") {
+      if (await this.visits.noteConfirmed(device, before)) {
+        this.#leases.forget(device);
+        // What was heard before that visit is about the lock as it was.
+        this.#sightings.forget(device);
+      }
+      await this.visits.notePending(device);
+    }
     if (taken.value === "gateway") {
+      await this.remote.takeSettings(this.table.gateway?.settings);
       this.#dropStrangers();
       this.#handOnAll();
       this.#announceAll();
@@ -458,25 +651,61 @@ export class Gateway {
     }
   }
 
+  /** What a networked device holds, only the gateway knows that it speaks to. SPEC G25. */
+  #reckonsFor(id: DeviceId): boolean {
+    const device = this.table.device(id);
+    if (device === undefined) return false;
+    return device.network !== "mqtt" || this.#visitLeaseMs() === null || this.#wasHeard(id);
+  }
+
   #reckonExposures(): void {
-    const known = this.table.policiesDesired().filter(({ device }) => this.table.device(device) !== undefined);
+    const known = this.table.policiesDesired().filter(({ device }) => this.#reckonsFor(device));
     const now = secondsOf(this.#options.clock.nowMs());
-    this.#exposures = findExposures(known, (device) => this.visits.reported(device)?.policy ?? null, now);
+    this.#exposures = findExposures(known, (device) => this.visits.held(device)?.policy ?? null, now);
+    this.#exposuresById = Map.groupBy(this.#exposures, ({ device }) => device);
     const said = JSON.stringify(this.#exposures);
     if (said === this.#exposuresSaid) return;
     this.#exposuresSaid = said;
-    announceExposure(this.self, this.#exposures, this.#options.clock.nowMs(), this.#retain);
+    const nowMs = this.#options.clock.nowMs();
+    announceExposure(this.self, this.#exposures, nowMs, this.#retain, this.remote.report());
   }
 
   #announce(id: DeviceId): void {
     const device = this.table.device(id);
     if (device === undefined) return;
-    const sync = this.syncWord(device);
-    announceDevice(this.self, device, { ...this.table.words(id), sync }, this.#options.clock.nowMs(), this.#retain);
+    const words = { ...this.table.words(id), ...this.gatewayWords(device) };
+    const left = this.#leftToOthers(device);
+    announceDevice(this.self, device, words, this.#options.clock.nowMs(), (topic, payload) => {
+      if (left.includes(topic.channel)) this.upstream.leave(topic);
+      else this.upstream.retain(topic, payload);
+    });
+  }
+
+  /** What another gateway of the site says of a device, so that a retained topic has one voice at a time. SPEC G24. */
+  #leftToOthers({ id, network }: SiteDevice): readonly Channel[] {
+    if (this.#visitLeaseMs() === null) return [];
+    if (network === "ble") return this.visits.speaksFor(id) ? [] : ["birth", "state", "health", "reported"];
+    if (network === "passive" || this.brokerConnected().includes(id)) return [];
+    // Where it went from here, if anywhere, the state tells by when it was heard.
+    return this.#wasHeard(id) ? ["birth", "health", "reported"] : ["birth", "state", "health", "reported"];
+  }
+
+  #wasHeard(device: DeviceId): boolean {
+    return this.table.words(device).state !== null;
+  }
+
+  /** Null: this is the site's only gateway. */
+  #visitLeaseMs(): number | null {
+    const seconds = this.table.gateway?.visitLeaseSeconds ?? null;
+    return seconds === null ? null : seconds * 1000;
+  }
+
+  #announceSelf(): void {
+    announceGateway(this.self, this.#selfFacts, this.#options.clock.nowMs(), this.#retain);
   }
 
   #announceAll(): void {
-    announceGateway(this.self, this.#options.clock.nowMs(), this.#retain);
+    this.#announceSelf();
     for (const { id } of this.table.devices()) this.#announce(id);
   }
 
@@ -486,18 +715,34 @@ export class Gateway {
   /** Ages grow although nothing happens: everything is said again at an interval. */
   #scheduleTick(): void {
     this.#cancelTick = this.#options.clock.after(this.#options.healthIntervalMs, () => {
-      this.#tick().catch((error: unknown) => this.#fatal(error));
+      this.#tick()
+        .catch((error: unknown) => this.#fatal(error))
+        .finally(() => {
+          if (!this.#stop.signal.aborted) this.#scheduleTick();
+        });
     });
   }
 
   async #tick(): Promise<void> {
-    // MQTT's own keep-alive says that a connected device is there, also when it has nothing to say.
-    for (const device of this.brokerConnected()) await this.intake.heard(device);
-    announceGateway(this.self, this.#options.clock.nowMs(), this.#retain);
+    // MQTT's own keep-alive says that a connected device is there, also when it has nothing to say. SPEC B14: of an external
+    // broker's connections nobody here knows anything but what devices say.
+    if (this.brokerLink() === null) for (const device of this.brokerConnected()) await this.intake.heard(device);
+    announceGateway(this.self, this.#selfFacts, this.#options.clock.nowMs(), this.#retain);
     for (const device of this.table.devices()) this.#announce(device.id);
     // A revocation that was dated ahead has come.
     this.#reckonExposures();
-    if (!this.#stop.signal.aborted) this.#scheduleTick();
+  }
+
+  #noteFault(device: DeviceId, code: string): Promise<void> {
+    return this.#faults.note(device, code, secondsOf(this.#options.clock.nowMs()));
+  }
+
+  /** A disk or a sensor that does not answer in time leaves what was known before, with its age. */
+  async #measureSelf(): Promise<void> {
+    const { selfSource, clock } = this.#options;
+    if (selfSource === undefined) return;
+    const limit = { timers: clock, limitMs: MEASURE_MS, expired: () => new Error("no answer in time") };
+    this.#selfFacts = await withDeadline(selfSource.measure(), limit).catch(() => this.#selfFacts);
   }
 
   #locks(): readonly SiteDevice[] {
@@ -512,8 +757,42 @@ export class Gateway {
     this.#wake.abort();
   }
 
+  #noteFull(): void {
+    const { clock, log } = this.#options;
+    const now = clock.monotonicMs();
+    if (now - this.#fullSaidAtMs < FULL_SAID_MS) return;
+    this.#fullSaidAtMs = now;
+    log.error({ fault: "store-full" }, "there is no room on the disk: what cannot be kept is asked for again later");
+  }
+
+  /** SPEC G62: a disk without room is waited out; whatever else a store throws ends it. */
+  /** What an operator upstream asks first; no person and no address is in it. */
+  async #diagnose(): Promise<NonNullable<GatewayAnswer["diagnosis"]>> {
+    const { clock, store } = this.#options;
+    const states = this.#locks().map(({ id }) => this.lockState(id).state);
+    const locks = [...new Set(states)].map((state) => ({ state, locks: states.filter((one) => one === state).length }));
+    const refused = Object.entries(this.intake.refused()).map(([code, times]) => ({ code, times }));
+    return {
+      version: this.self.version,
+      uptimeSeconds: Math.max(0, Math.floor((clock.nowMs() - this.self.startedAtMs) / 1000)),
+      outboxDepth: (await store.outbox()).reduce((sum, { depth }) => sum + depth, 0),
+      linkAttempts: this.upstream.status().attempts,
+      radioFault: this.#radioStatus.fault,
+      devicesConnected: this.brokerConnected().length,
+      locks,
+      refused: refused.slice(0, 64),
+    };
+  }
+
+  /** A disk that is full is waited out; any other failure of the store ends the gateway. */
+  #storeFailed(error: unknown): void {
+    if (isStoreFull(error)) this.#noteFull();
+    else this.#fatal(error);
+  }
+
   #fatal(error: unknown): void {
     if (this.#stop.signal.aborted) return;
+    if (isStoreFull(error)) return this.#noteFull();
     this.#stop.abort();
     this.#options.onFatal(error);
   }
@@ -530,11 +809,16 @@ const radioFaults: ReadonlySet<string> = new Set([
 /** BLE locks advertise at least every 2 s; four seconds hear all that are in reach. */
 /** One person stands before one lock; more than a few at once is a mistake. */
 const PAIRINGS_WAITING_LIMIT = 4;
+const MEASURE_MS = 5_000;
+const FULL_PAUSE_MS = 10_000;
+const FULL_SAID_MS = 60_000;
 const SCAN_MS = 4_000;
 /** Between two scans the adapter is free for others on this machine. */
 const SCAN_REST_MS = 1_000;
 const IDLE_MS = 60_000;
 const NEVER_HEARD = -1;
+/** The longest that the radio takes to end a link of its own. */
+const GOOD_BYE_MS = 6_000;
 /** Retained documents come at once after a subscription. */
 const RETAINED_MS = 5_000;
 const RADIO_RETRY_MS = 2_000;

@@ -3,10 +3,11 @@
  * Nothing is guessed: what is not known is null, and everything known carries its age. Rows 84-89 and 131.
  */
 import type { UnixSeconds } from "../protocol/base/units.ts";
-import { modelNames } from "../protocol/firmware/models.ts";
+import { type FloorTable, floorIn, type GateJudgement, judgeGates } from "../protocol/firmware/floor-table.ts";
+import { type ModelName, modelNames } from "../protocol/firmware/models.ts";
 import { type FirmwareJudgement, judgeFirmware, reportsReason } from "../protocol/firmware/version.ts";
 import type { DeviceEvent } from "../protocol/wire/messages/event.ts";
-import type { Health, SyncWord } from "../protocol/wire/messages/health.ts";
+import type { ExposureWord, FaultWord, Health, SignalWord, SyncWord } from "../protocol/wire/messages/health.ts";
 import type { DeviceState } from "../protocol/wire/messages/state.ts";
 import { type DeviceWords, emptyHealth, type SiteDevice } from "./devices.ts";
 
@@ -15,19 +16,67 @@ export interface WithSync {
   readonly sync: SyncWord | null;
 }
 
-/** A firmware's verdict; undefined for a model that this version of doorlink has no line for. */
-export function judgeDevice(device: SiteDevice, words: DeviceWords): FirmwareJudgement | undefined {
-  const model = modelNames.find((name) => name === device.model);
-  if (model === undefined) return undefined;
-  return judgeFirmware(model, words.health?.firmware?.version);
+/** All that this gateway adds to a device's own words. SPEC G7, G30. */
+export interface GatewayWords extends WithSync {
+  readonly firmware: FirmwareFindings;
+  /** Of a lock on the air; null: not heard since the start, or not one that is heard. */
+  readonly signal: SignalWord | null;
+  /** Null: the device holds no policy. */
+  readonly exposure: ExposureWord | null;
+  readonly lastFault: FaultWord | null;
 }
 
-/** The health that goes upstream: the device's own words, this gateway's verdict and how the door sync stands. SPEC G7, M17. */
-export function healthUpstream(device: SiteDevice, words: DeviceWords & WithSync, now: UnixSeconds): Health {
-  // How its sync stands is not for a device to say.
-  const { sync: _said, ...health } = words.health ?? emptyHealth(device.id, now);
-  const firmwareVerdict = judgeDevice(device, words)?.verdict ?? "unknown";
-  return { ...health, firmwareVerdict, ...(words.sync === null ? {} : { sync: words.sync }), at: now };
+export interface FirmwareFindings {
+  /** Undefined for a model that this version of doorlink has no line for. */
+  readonly judged: FirmwareJudgement | undefined;
+  readonly gates: readonly GateJudgement[];
+}
+
+/** A firmware's verdict; undefined for a model that this version of doorlink has no line for. */
+export function judgeDevice(device: SiteDevice, words: DeviceWords, floors: FloorTable): FirmwareJudgement | undefined {
+  const model = modelOf(device);
+  return model === undefined ? undefined : judgeFirmware(model, versionOf(words), floorIn(floors, model));
+}
+
+/** The verdict, and what this firmware can do. SPEC F3, F6. */
+export function findFirmware(device: SiteDevice, words: DeviceWords, floors: FloorTable): FirmwareFindings {
+  const model = modelOf(device);
+  return {
+    judged: judgeDevice(device, words, floors),
+    gates: model === undefined ? [] : judgeGates(floors, model, versionOf(words)),
+  };
+}
+
+function modelOf({ model }: SiteDevice): ModelName | undefined {
+  return modelNames.find((name) => name === model);
+}
+
+function versionOf(words: DeviceWords): string | undefined {
+  return words.health?.firmware?.version;
+}
+
+/** The health that goes upstream: the device's own words, this gateway's verdict and what it alone can say. SPEC G7, G30, M17. */
+export function healthUpstream(device: SiteDevice, words: DeviceWords & GatewayWords, now: UnixSeconds): Health {
+  // How its sync stands, whom it still lets in and what a gateway measures of itself is not for a device to say.
+  const {
+    sync: _sync,
+    exposure: _exposure,
+    lastFault: _fault,
+    gateway: _gateway,
+    firmwareGates: _gates,
+    ...health
+  } = words.health ?? emptyHealth(device.id, now);
+  const { sync, exposure, lastFault, firmware } = words;
+  return {
+    ...health,
+    firmwareVerdict: firmware.judged?.verdict ?? "unknown",
+    ...(firmware.gates.length === 0 ? {} : { firmwareGates: firmware.gates.map(withoutSource) }),
+    signal: words.signal ?? health.signal ?? null,
+    lastFault,
+    ...(sync === null ? {} : { sync }),
+    ...(exposure === null ? {} : { exposure }),
+    at: now,
+  };
 }
 
 /**
@@ -37,6 +86,10 @@ export function healthUpstream(device: SiteDevice, words: DeviceWords & WithSync
 export function stateUpstream(device: SiteDevice, words: DeviceWords & WithSync, now: UnixSeconds): DeviceState {
   const heardAt = heardAtOf(words);
   return { v: 1, device: device.id, online: isOnline(device, words, now), heardAt };
+}
+
+function withoutSource({ capability, verdict, version }: GateJudgement): Omit<GateJudgement, "source"> {
+  return { capability, verdict, version };
 }
 
 function isOnline(device: SiteDevice, words: DeviceWords & WithSync, now: UnixSeconds): boolean {

@@ -12,8 +12,14 @@ import type { Patience, SyncChoice } from "./commands/sync.ts";
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
   const configPath = readRunArguments(argv);
   if (configPath === undefined) return runOperatorCommand(argv);
+  return run(configPath);
+}
+
+async function run(configPath: string): Promise<number> {
+  const { startEarly } = await import("./commands/early-start.ts");
+  const early = await startEarly(configPath);
   const { runAgent } = await import("./commands/run.ts");
-  return runAgent(configPath);
+  return runAgent(configPath, early);
 }
 
 /** The file of `run --config FILE`, and of nothing else: what is not exactly that is for commander to explain. */
@@ -58,8 +64,24 @@ export async function createProgram(finish: (exitCode: number) => void): Promise
     .description("run the agent of this gateway until it is stopped")
     .requiredOption("--config <file>", "the gateway's configuration (YAML)")
     .action(async ({ config }: { config: string }) => {
-      const { runAgent } = await import("./commands/run.ts");
-      finish(await runAgent(config));
+      finish(await run(config));
+    });
+  program
+    .command("check-config <file>")
+    .description("look for mistakes in a configuration, and in the secrets' files that it names")
+    .option("--json", "one JSON object on stdout")
+    .action(async (file: string, { json }: OperatorOptions) => {
+      const { runCheckConfig } = await import("./commands/check-config.ts");
+      finish(await runCheckConfig(file, { json: json === true, write, warn }));
+    });
+  program
+    .command("install-gateway [options...]")
+    .description("put the agent on this machine as a service: --help says how, --dry-run what it would do")
+    .helpOption(false)
+    .allowUnknownOption()
+    .action(async (options: readonly string[]) => {
+      const { runInstallGateway } = await import("./commands/install-gateway.ts");
+      finish(await runInstallGateway(options));
     });
   await registerCommands(program, finish);
   return program;
@@ -97,35 +119,72 @@ async function registerCommands(program: Program, finish: (exitCode: number) => 
     const { runExposure } = await import("./commands/exposure.ts");
     finish(await runExposure(await contextOf(options)));
   });
-  add("log", "the door log on this gateway, newest first")
-    .option("--limit <n>", "how many events, 1 to 1000", "50")
-    .action(async (options: OperatorOptions & { readonly limit: string }) => {
+  add("log", "the door log on this gateway as somebody may see it, newest first")
+    .option("--door <door>", "one door (its id or name), or one device")
+    .option("--person <id>", "one person")
+    .option("--reason <code>", "denials for this reason")
+    .option("--since <when>", "an age (2h, 3d), a date, a time of today, or both (UTC)")
+    .option("--role <role>", "whose eyes: manager, technician, or resident:PERSON", "manager")
+    .option("--limit <n>", "how many events", "50")
+    .option("--csv", "RFC 4180 on stdout")
+    .action(async (options: LogOptions) => {
       const { runLog } = await import("./commands/log.ts");
-      finish(await runLog(options.limit, await contextOf(options)));
+      const { json, csv = false, limit, ...words } = options;
+      if (json === true && csv) return program.error("error: one of --json and --csv", { exitCode: 2 });
+      finish(await runLog({ words, limit, csv }, await contextOf(options)));
+    });
+  program
+    .command("person")
+    .description("the people of this site, as this gateway keeps them")
+    .command("erase <person>")
+    .description("take a person (by id) out of everything that this gateway keeps; the authority's own record stays")
+    .option("--credential <ids...>", "credentials of theirs that the log may name without the person")
+    .option("--yes", "do not ask")
+    .option("--json", "one JSON object on stdout")
+    .action(async (person: string, options: EraseOptions) => {
+      const { runPersonErase } = await import("./commands/person-erase.ts");
+      const { askOnTerminal } = await import("./commands/ask.ts");
+      const isSure = options.yes === true ? async () => true : askOnTerminal;
+      const { credential: credentials = [] } = options;
+      finish(await runPersonErase({ person, credentials }, await contextOf(options), isSure));
     });
   add("firmware", "what each device runs, and what that means").action(async (options: OperatorOptions) => {
     const { runFirmware } = await import("./commands/firmware.ts");
     finish(await runFirmware(await contextOf(options)));
   });
-  const device = program.command("device").description("the devices of this site");
-  device
-    .command("add <lock>")
-    .description("pair a lock with the site's authority, by the card from its box")
-    .requiredOption("--ble", "a lock without internet, over this gateway's radio")
-    .requiredOption("--code <file>", "the card's setup code: a text file, a photograph of it, or - for standard input")
-    .option("--address <address>", "where it is on the air, when the site does not say")
-    .option("--json", "one JSON object on stdout")
-    .action(async (lock: string, options: OperatorOptions & { readonly code: string; readonly address?: string }) => {
-      const { runDeviceAdd } = await import("./commands/device-add.ts");
-      const { code, address } = options;
-      const asked = { device: lock, code, ...(address === undefined ? {} : { address }) };
-      finish(await runDeviceAdd(asked, await contextOf(options)));
+  add("bundle", "an archive of this gateway's state for who looks for a fault: no secrets, no people")
+    .option("--out <file>", "where to write it; otherwise a name with the time, here")
+    .option("--config <file>", "put the gateway's settings in as well")
+    .action(async (options: OperatorOptions & { readonly out?: string; readonly config?: string }) => {
+      const { runBundle } = await import("./commands/bundle.ts");
+      const { out, config } = options;
+      const wanted = { ...(out === undefined ? {} : { out }), ...(config === undefined ? {} : { config }) };
+      finish(await runBundle({ ...wanted, nowMs: Date.now(), progress: progressLine() }, await contextOf(options)));
     });
+  const { registerDeviceCommands } = await import("./commands/device-commands.ts");
+  registerDeviceCommands(program, { contextOf, finish });
   await registerStickers(program, finish);
+  const { registerBrokerConfig } = await import("./commands/broker-config.ts");
+  registerBrokerConfig(program, { client: () => clientOf(program), write, warn, finish });
   const { registerDecideCommand } = await import("./commands/decide.ts");
   registerDecideCommand(program, { write, warn, finish });
   const { registerOddsCommand } = await import("./commands/odds.ts");
   registerOddsCommand(program, { write, warn, finish });
+}
+
+interface LogOptions extends OperatorOptions {
+  readonly limit: string;
+  readonly csv?: boolean;
+  readonly role: string;
+  readonly door?: string;
+  readonly person?: string;
+  readonly reason?: string;
+  readonly since?: string;
+}
+
+interface EraseOptions extends OperatorOptions {
+  readonly yes?: boolean;
+  readonly credential?: readonly string[];
 }
 
 interface SyncOptions extends OperatorOptions {
@@ -149,9 +208,12 @@ function patience(): Patience {
     warn("doorlink: stops after this lock\n");
     stop.abort();
   });
-  // DESIGN part 6: long work shows progress on a terminal and stays quiet in a pipe.
-  const progress = process.stderr.isTTY ? (line: string): void => warn(`${line}\n`) : () => undefined;
-  return { progress, stop: stop.signal };
+  return { progress: progressLine(), stop: stop.signal };
+}
+
+/** DESIGN part 6: long work shows progress on a terminal and stays quiet in a pipe. */
+function progressLine(): (line: string) => void {
+  return process.stderr.isTTY ? (line) => warn(`${line}\n`) : () => undefined;
 }
 
 async function registerStickers(program: Program, finish: (exitCode: number) => void): Promise<void> {
@@ -166,6 +228,13 @@ async function registerStickers(program: Program, finish: (exitCode: number) => 
       return answer.value;
     },
     nowMs: () => Date.now(),
+    noteCheck: async (check) => {
+      const { stickerCheckView } = await import("./http/health-views.ts");
+      const { describeAgentFault } = await import("./commands/agent-client.ts");
+      const client = await clientOf(program);
+      const answer = await client.post("/api/sticker-check", check, stickerCheckView, NOTE_LIMIT_MS);
+      if (!answer.ok) throw new Error(describeAgentFault(answer.fault));
+    },
     changeSticker: async (change) => {
       const { panelView } = await import("./http/views.ts");
       const { describeAgentFault } = await import("./commands/agent-client.ts");
@@ -197,6 +266,5 @@ function warn(text: string): void {
 
 /** Beyond the agent's own wait for the authority. */
 const STICKER_LIMIT_MS = 15_000;
+const NOTE_LIMIT_MS = 5_000;
 const DEFAULT_AGENT_URL = "http://127.0.0.1:8703";
-
-if (import.meta.main) process.exitCode = await runCommandLine(process.argv.slice(2));

@@ -1,5 +1,6 @@
 /** The command `doorlink-emulator`: the emulated cloud and the emulated site, each a process of its own. */
 import { Command, CommanderError } from "commander";
+import { registerClaimCommand } from "./claim-command.ts";
 import { registerCloudCommand } from "./cloud/cloud-command.ts";
 import { registerLockCommand } from "./lock-command.ts";
 import { packageVersion } from "./package-version.ts";
@@ -31,6 +32,7 @@ export async function createProgram(setExitCode: (code: number) => void): Promis
   registerCloudCommand(program, setExitCode);
   registerSiteCommand(program, setExitCode);
   registerLockCommand(program, setExitCode);
+  registerClaimCommand(program, setExitCode);
   return program;
 }
 

@@ -1,12 +1,13 @@
 /**
  * `npm run build`: the packed package's tree in dist/, which mirrors agent/, emulator/ and protocol/.
  * tsc writes JS and types; this adds what tsc does not know: files that are not TypeScript, the addresses of sibling
- * modules (`new URL("./worker.ts", import.meta.url)`), and a package.json above the rooms, as in the checkout.
+ * modules (`new URL("./worker.ts", import.meta.url)`), a package.json above the rooms, as in the checkout, and the agent as one file.
  */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { bundleAgent } from "./lib/bundle.ts";
 
 const checkout = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(checkout, "dist");
@@ -14,7 +15,7 @@ const rooms = ["agent", "emulator", "protocol"];
 /** Run or read where they are: the fronts stand outside dist, the pages of prose are packed beside it. */
 const staysOutside = (path: string) => basename(path) === "front.js" || extname(path) === ".md";
 
-function build(): void {
+async function build(): Promise<void> {
   rmSync(dist, { recursive: true, force: true });
   execFileSync(join(checkout, "node_modules/.bin/tsc"), ["-p", "tsconfig.build.json"], {
     cwd: checkout,
@@ -26,6 +27,11 @@ function build(): void {
     .filter((path) => path.endsWith(".js"))
     .flatMap(pointToBuiltFiles);
   if (missing.length > 0) throw new Error(`not in the built tree:\n${missing.join("\n")}`);
+  const { bytes, packages } = await bundleAgent(dist);
+  // Beside the bundle, where it looks for it; modes are kept.
+  cpSync(join(checkout, "scripts/install-gateway"), join(dist, "install-gateway"));
+  cpSync(join(checkout, "scripts/gateway"), join(dist, "gateway"), { recursive: true });
+  process.stderr.write(`dist/doorlink.cjs: ${(bytes / 1e6).toFixed(2)} MB with ${packages.length} packages in it\n`);
 }
 
 function copyAssets(room: string): void {
@@ -66,4 +72,4 @@ function filesBelow(folder: string): readonly string[] {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
-build();
+await build();

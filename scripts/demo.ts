@@ -100,8 +100,8 @@ async function tell(story: Story, stop: AbortSignal): Promise<readonly StepResul
 
 /** The cloud's own account, as it stands at the end. */
 async function cloudRecord(world: DemoWorld): Promise<unknown> {
-  const summary = recordSummary.parse(await request("GET", `${world.urls.cloud}/api/record/summary`));
-  const { events } = recordEvents.parse(await request("GET", `${world.urls.cloud}/api/record/events`));
+  const summary = recordSummary.parse(await request("GET", `${world.urls.cloud}/bench/record/summary`));
+  const { events } = recordEvents.parse(await request("GET", `${world.urls.cloud}/bench/record/events`));
   const shown = z
     .array(z.looseObject({ device: z.string() }))
     .parse(await request("GET", `${world.urls.cloud}/api/devices`));

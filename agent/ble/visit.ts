@@ -69,11 +69,13 @@ class Visit {
   }
 
   async run(): Promise<VisitOutcome> {
-    const { clock, radio, address, onProgress } = this.#options;
+    const { clock, radio, address, onProgress, limitMs = VISIT_LIMIT_MS } = this.#options;
     const done = new Promise<void>((resolve) => {
       this.#settle = resolve;
     });
-    const cancelLimit = clock.after(VISIT_LIMIT_MS, () => this.#end({ code: "timeout", reason: "visit" }));
+    const cancelLimit = clock.after(Math.min(limitMs, VISIT_LIMIT_MS), () =>
+      this.#end({ code: "timeout", reason: "visit" }),
+    );
     onProgress({ step: "connecting" });
     try {
       this.#link = await radio.connect(address, {

@@ -19,13 +19,16 @@ import { type Reported, reportedSchema } from "../../protocol/wire/messages/repo
 import { type DeviceState, stateSchema } from "../../protocol/wire/messages/state.ts";
 import { formatPayload, type PayloadFault, parsePayload } from "../../protocol/wire/payload.ts";
 import { type DeviceTable, emptyHealth, secondsOf } from "../devices.ts";
+import { doorOfEvents } from "../doors.ts";
+import { faultOfEvents } from "../faults.ts";
 import { judgeDevice, withReasonAbsent } from "../health.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Log } from "../ports/log.ts";
 import type { BrokerRefusal, IntakeChannel, SiteIntake } from "../ports/site-broker.ts";
-import type { Store } from "../ports/store.ts";
-import { coverageToReceipt } from "../store/coverage.ts";
+import { isStoreFull, type Store } from "../ports/store.ts";
+import { type Coverage, coverageToReceipt } from "../store/coverage.ts";
 import { eventToStored } from "../store/event-body.ts";
+import { type RememberedFault, readRemembered } from "./remembered-words.ts";
 
 export interface IntakeOptions {
   readonly store: Store;
@@ -35,18 +38,33 @@ export interface IntakeOptions {
   /** Tells a device how far its events are on disk. */
   readonly sendReceipt: (device: DeviceId, payload: string) => void;
   readonly onStored: (device: DeviceId, first: number, last: number) => void;
+  /** New events are on disk. */
+  readonly onEvents?: (events: EventBatch["events"]) => Promise<void>;
   /** A device's words changed. */
   readonly onWords: (device: DeviceId) => void;
+  /** A device says what is wrong with its own memory; fulfilled when that is kept. */
+  readonly onDoor?: (device: DeviceId, door: "open" | "closed") => Promise<void>;
+  readonly onFault?: (device: DeviceId, code: string) => Promise<void>;
   /** A device answered an unlock command. */
   readonly onUnlockResult: (result: UnlockResult) => void;
 }
 
-type IntakeFault = PayloadFault | { readonly code: "another-device"; readonly named: string };
+type IntakeFault = RememberedFault | { readonly code: "too-many-holes" };
+
+interface OwedReceipt {
+  /** Which answer of the store it is from: a later one knows more. */
+  readonly answer: number;
+  readonly coverage: Coverage;
+}
 
 export class Intake implements SiteIntake {
   readonly #options: IntakeOptions;
   readonly #refusedByCode = new Map<string, number>();
   readonly #conflictingByDevice = new Map<DeviceId, number>();
+  /** Whose receipt is to be sent, and what it says. */
+  readonly #owedByDevice = new Map<DeviceId, OwedReceipt>();
+  /** Of the store, so far. */
+  #answers = 0;
   /** When what was last logged, so that a peer that is refused all day fills neither the log nor this. */
   readonly #loggedAtMs = new Map<string, number>();
 
@@ -74,7 +92,13 @@ export class Intake implements SiteIntake {
     return Object.fromEntries(this.#conflictingByDevice);
   }
 
-  async take(device: DeviceId, channel: IntakeChannel, payload: Uint8Array): Promise<void> {
+  async take(
+    device: DeviceId,
+    channel: IntakeChannel,
+    payload: Uint8Array,
+    from: "device" | "memory" = "device",
+  ): Promise<void> {
+    if (from === "memory") return this.#remember(device, channel, payload);
     switch (channel) {
       case "event":
         return this.#accept(device, channel, parsePayload(eventBatchSchema, payload), (batch) => this.#events(batch));
@@ -94,6 +118,22 @@ export class Intake implements SiteIntake {
           async (result) => this.#options.onUnlockResult(result),
         );
     }
+  }
+
+  async remind(device: DeviceId): Promise<void> {
+    const coverage = await this.#options.store.coverage(device);
+    this.#answers += 1;
+    this.#oweReceipt(device, { answer: this.#answers, coverage });
+  }
+
+  /** SPEC B14: what was said at some earlier time tells what is, and nobody was heard now. */
+  async #remember(device: DeviceId, channel: IntakeChannel, payload: Uint8Array): Promise<void> {
+    const { table, clock, onWords } = this.#options;
+    const read = readRemembered(device, channel, payload, table.words(device), secondsOf(clock.nowMs()));
+    if (!read.ok) return this.#drop(device, channel, read.fault);
+    if (read.value === undefined) return;
+    await table.keep(device, read.value);
+    onWords(device);
   }
 
   /** The device is connected and so was heard, whatever it had to say. */
@@ -123,17 +163,46 @@ export class Intake implements SiteIntake {
   }
 
   async #events(batch: EventBatch): Promise<void> {
-    const { store, table, clock, onStored, sendReceipt } = this.#options;
+    const { store, table, clock, onStored, onFault, onEvents } = this.#options;
     const { device } = batch;
     const known = table.device(device);
-    const judgement = known === undefined ? undefined : judgeDevice(known, table.words(device));
+    const judgement = known === undefined ? undefined : judgeDevice(known, table.words(device), table.floors);
     const events = batch.events.map((event) => eventToStored(withReasonAbsent(withStandards(event), judgement)));
-    const { coverage, stored, conflicting } = await store.appendEvents({ device, receivedAtMs: clock.nowMs(), events });
+    const append = { device, receivedAtMs: clock.nowMs(), events };
+    const { coverage, stored, conflicting, refused } = await store.appendEvents(append).catch((error: unknown) => {
+      // SPEC G62: not acknowledged, so that the device keeps it.
+      if (isStoreFull(error)) this.refuse({ code: "store-full", client: device });
+      throw error;
+    });
+    this.#answers += 1;
+    const answer = this.#answers;
+    if (refused !== undefined) this.#drop(device, "event", { code: refused });
     if (conflicting > 0) this.#noteConflict(device, conflicting);
     const sequences = events.map(({ sequence }) => sequence);
     if (stored > 0) onStored(device, Math.min(...sequences), Math.max(...sequences));
-    sendReceipt(device, formatPayload(receiptSchema, { v: 1, device, ...coverageToReceipt(coverage) }));
+    if (stored > 0) await onEvents?.(batch.events);
+    const fault = stored > 0 ? faultOfEvents(batch.events) : undefined;
+    if (fault !== undefined) await onFault?.(device, fault);
+    const door = stored > 0 ? doorOfEvents(batch.events) : undefined;
+    if (door !== undefined) await this.#options.onDoor?.(device, door);
+    this.#oweReceipt(device, { answer, coverage });
     await this.#heard(device, {});
+  }
+
+  /** One commit has the messages of many; a device that has ten in it is told once, in the same turn of the event loop. */
+  #oweReceipt(device: DeviceId, owed: OwedReceipt): void {
+    if (this.#owedByDevice.size === 0) setImmediate(() => this.#sayReceipts());
+    // Who had a fault noted meanwhile comes here behind later commits, and knows less than they do.
+    if ((this.#owedByDevice.get(device)?.answer ?? 0) < owed.answer) this.#owedByDevice.set(device, owed);
+  }
+
+  #sayReceipts(): void {
+    const owed = [...this.#owedByDevice];
+    this.#owedByDevice.clear();
+    for (const [device, { coverage }] of owed) {
+      const receipt = { v: 1 as const, device, ...coverageToReceipt(coverage) };
+      this.#options.sendReceipt(device, formatPayload(receiptSchema, receipt));
+    }
   }
 
   /** SPEC B6: the one that was there stays; that there was another is not kept silent, for one of the two is not true. */

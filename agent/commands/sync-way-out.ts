@@ -57,6 +57,7 @@ const wayByFault: ReadonlyMap<string, string> = new Map([
   ["no-certificate", "doorlink status says whether the link upstream stands: the certificate comes from there"],
   ["unknown-device", listed],
   ["not-a-ble-lock", `${listed}; a device with its own network needs no visit`],
+  ["other-gateway", `another gateway of the site visits it: ask again in a minute (${again})`],
   ["stopping", "ask again when the agent runs"],
 ]);
 

@@ -1,45 +1,135 @@
 /** The gateway's knowledge as its API shows it. Looks and computes; changes nothing. */
 import type { DeviceId } from "../../protocol/base/units.ts";
+import { FULL_DOORCODE_DIGITS, type GateJudgement } from "../../protocol/firmware/floor-table.ts";
+import { modelByName, modelNames } from "../../protocol/firmware/models.ts";
+import { faultNumberByCode } from "../../protocol/wire/audit-entry.ts";
+import type { ViewerRole } from "../../protocol/wire/log-privacy.ts";
 import type { PanelDesired } from "../../protocol/wire/messages/desired.ts";
+import type { FaultWord } from "../../protocol/wire/messages/health.ts";
 import type { SyncState } from "../../protocol/wire/messages/reported.ts";
+import type { PanelFacts } from "../attention/attention-input.ts";
+import { findAttention } from "../attention/find-attention.ts";
 import { type SiteDevice, secondsOf } from "../devices.ts";
 import type { Gateway } from "../gateway.ts";
-import { judgeDevice, stateUpstream } from "../health.ts";
+import { stateUpstream } from "../health.ts";
+import type { Vital } from "../machine/vitals.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { LoggedEvent, Store } from "../ports/store.ts";
-import { bodyToWire } from "../store/event-body.ts";
+import type { BrokerLink } from "../ports/site-broker.ts";
+import type { Store } from "../ports/store.ts";
+import type { ReloadStatus } from "../reload.ts";
 import { type Exposure, isNewer } from "../sync/exposure.ts";
 import { pauseLeftMs, type VisitJudgement } from "../sync/schedule.ts";
-import type { DeviceView, ExposureView, HeldOffBy, LockView, LogEntryView, StatusView } from "./views.ts";
+import type { EnrolmentDesk } from "./enrolment-routes.ts";
+import type { AttentionItem, SelfView } from "./health-views.ts";
+import type { DeviceView, ExposureView, HeldOffBy, LockView, StatusView } from "./views.ts";
 
 export interface Described {
   readonly gateway: Gateway;
   readonly store: Store;
   readonly clock: Clock;
+  /** Whose eyes may be asked for at the door log; its own default when absent. */
+  readonly logViews?: () => readonly ViewerRole[];
+  /** How the configuration's file stands; absent: there is none to read again. */
+  readonly reload?: () => ReloadStatus;
+  /** Whether the vital parts go round; absent: nobody asks them. */
+  readonly check?: (() => Promise<readonly Vital[]>) | undefined;
+  /** The log's last lines; absent: nobody keeps them. */
+  readonly recentLog?: (() => readonly string[]) | undefined;
+  /** Certificates of networked devices; absent: the broker is not this gateway's own. */
+  readonly enrolment?: EnrolmentDesk | undefined;
+  /** What other rooms want a person to see. */
+  readonly furtherAlerts?: (() => readonly AttentionItem[]) | undefined;
 }
 
-export async function describeStatus({ gateway, store, clock }: Described): Promise<StatusView> {
+export async function describeStatus({ gateway, store, clock, reload, furtherAlerts }: Described): Promise<StatusView> {
   const { self, upstream } = gateway;
   const now = secondsOf(clock.nowMs());
   const outboxDepth = (await store.outbox()).reduce((sum, { depth }) => sum + depth, 0);
-  const { connected, sinceMs, attempts, lastFault } = upstream.status();
+  const { connected, sinceMs, attempts, lastFault, url } = upstream.status();
   const radio = gateway.radioStatus();
-  return {
+  const status = {
     gateway: self.gateway,
     version: self.version,
     at: now,
     uptimeSeconds: now - secondsOf(self.startedAtMs),
-    site: gateway.table.gateway?.site ?? null,
-    upstream: { connected, since: secondsOf(sinceMs), attempts, lastFault, outboxDepth },
+    site: describeSite(gateway),
+    upstream: { connected, since: secondsOf(sinceMs), attempts, lastFault, outboxDepth, url },
+    store: await store.space(),
     broker: {
       port: gateway.brokerPort(),
       connected: [...gateway.brokerConnected()].sort(),
       refused: { ...gateway.intake.refused() },
       conflicting: { ...gateway.intake.conflicting() },
+      ...describeBrokerLink(gateway.brokerLink()),
     },
     radio: { working: radio.working, fault: radio.fault, since: secondsOf(radio.sinceMs) },
+    configuration: describeConfiguration(reload?.()),
+    self: describeSelf({ gateway, clock }),
     devices: gateway.table.devices().map((device) => describeDevice({ gateway, clock }, device)),
   };
+  return { ...status, attention: describeAttention({ gateway, furtherAlerts }, status) };
+}
+
+function describeAttention(
+  { gateway, furtherAlerts }: Pick<Described, "gateway" | "furtherAlerts">,
+  status: Omit<StatusView, "attention">,
+): StatusView["attention"] {
+  const further = furtherAlerts?.() ?? [];
+  return findAttention({ status, panels: panelFacts(gateway), tampered: tamperedDevices(gateway), further });
+}
+
+export function panelFacts({ table, stickerChecks }: Gateway): readonly PanelFacts[] {
+  return table.panelsDesired().map(({ device, doorName, current, at, seenAt }) => ({
+    ...{ panel: device, doorName, current, rotatedAt: at, seenAt },
+    check: stickerChecks.of(device),
+  }));
+}
+
+export function tamperedDevices(gateway: Gateway): ReadonlySet<string> {
+  const tampered = gateway.table.devices().filter(({ id }) => gateway.saysTampered(id));
+  return new Set(tampered.map(({ id }) => id));
+}
+
+function describeSelf({ gateway, clock }: Omit<Described, "store">): SelfView | null {
+  const facts = gateway.selfFacts();
+  if (facts === null) return null;
+  const { atMs, loopLag, storeBytes, disk, memory, residentBytes, temperatureCelsius, power, time } = facts;
+  return {
+    ageSeconds: Math.max(0, Math.floor((clock.nowMs() - atMs) / 1000)),
+    ...{ loopLag, storeBytes, disk, memory, residentBytes, temperatureCelsius, power, time },
+    machineUptimeSeconds: facts.uptimeSeconds,
+  };
+}
+
+function describeConfiguration(status: ReloadStatus | undefined): StatusView["configuration"] {
+  const { reloadedAtMs = null, mistakesAtMs = null, mistakes = [], waiting = [] } = status ?? {};
+  return {
+    reloadedAt: reloadedAtMs === null ? null : secondsOf(reloadedAtMs),
+    mistakesAt: mistakesAtMs === null ? null : secondsOf(mistakesAtMs),
+    mistakes: [...mistakes],
+    waitsForRestart: [...waiting],
+  };
+}
+
+function describeBrokerLink(link: BrokerLink | null): Pick<StatusView["broker"], "link"> {
+  if (link === null) return {};
+  const { url, connected, sinceMs, lastFault } = link;
+  return { link: { url, connected, since: secondsOf(sinceMs), lastFault } };
+}
+
+function describeSite({ table }: Gateway): StatusView["site"] {
+  if (table.gateway === undefined) return null;
+  const { id, name, timeZone } = table.gateway.site;
+  return { id, name, timeZone };
+}
+
+/** Whether this site uses what the gate is about; null: the authority has not said. */
+function isWanted({ table }: Gateway, { capability }: GateJudgement): boolean | null {
+  const digits = table.gateway?.site.doorcodeDigits;
+  switch (capability) {
+    case "short-doorcodes":
+      return digits === undefined ? null : digits < FULL_DOORCODE_DIGITS;
+  }
 }
 
 export function describeExposures({ gateway, clock }: Omit<Described, "store">): ExposureView[] {
@@ -67,10 +157,6 @@ export function describePanel({ gateway, clock }: Omit<Described, "store">, pane
   };
 }
 
-export async function describeLog({ gateway, store }: Described, limit: number): Promise<LogEntryView[]> {
-  return (await store.readLog(limit)).map((logged) => describeLogEntry(gateway, logged));
-}
-
 function describeDevice({ gateway, clock }: Omit<Described, "store">, device: SiteDevice): DeviceView {
   const { id, model, door, doorName, network } = device;
   const words = gateway.table.words(id);
@@ -79,7 +165,9 @@ function describeDevice({ gateway, clock }: Omit<Described, "store">, device: Si
   const now = secondsOf(clock.nowMs());
   const age = (at: number | null | undefined): number | null => (at === null || at === undefined ? null : now - at);
   const record = gateway.visits.record(id);
-  const judgement = judgeDevice(device, words);
+  const { firmware, signal, lastFault: latestFault } = gateway.gatewayWords(device);
+  const { judged, gates } = firmware;
+  const known = modelNames.find((name) => name === model);
   const lastSyncAt = health?.lastSyncAt ?? null;
   const lock = network === "ble" ? describeLock({ gateway, clock }, id) : null;
   const { online, heardAt } = stateUpstream(device, { ...words, sync: gateway.syncWord(device) }, now);
@@ -98,18 +186,30 @@ function describeDevice({ gateway, clock }: Omit<Described, "store">, device: Si
     lastSyncAt,
     syncAgeSeconds: age(lastSyncAt),
     lastFault: record.lastFault,
+    latestFault: describeFault(latestFault, now),
+    power: known === undefined ? null : modelByName[known].power,
+    uptimeSeconds: health?.uptimeSeconds ?? null,
+    bootCount: health?.bootCount ?? words.birth?.bootCount ?? null,
+    signal: signal === null ? null : { rssi: signal.rssi, ageSeconds: age(signal.at) ?? 0 },
     desired: gateway.table.policyDesired(id)?.policy ?? null,
     holds: reported?.policy ?? null,
     battery: health?.battery ? { ...withoutAt(health.battery), ageSeconds: age(health.battery.at) ?? 0 } : null,
     clock: health?.clock ? { ...withoutAt(health.clock), ageSeconds: age(health.clock.at) ?? 0 } : null,
     firmware: {
       version: health?.firmware?.version ?? null,
-      verdict: judgement?.verdict ?? "unknown",
-      floor: judgement?.floor?.version ?? null,
+      verdict: judged?.verdict ?? "unknown",
+      floor: judged?.floor?.version ?? null,
+      gates: gates.map((gate) => ({ ...gate, wanted: isWanted(gateway, gate) })),
       ageSeconds: age(health?.firmware?.at),
     },
-    exposure: describeExposures({ gateway, clock }).filter(({ device: exposed }) => exposed === id),
+    exposure: gateway.exposuresOf(id).map((exposure) => describeExposure({ gateway, clock }, exposure)),
   };
+}
+
+function describeFault(fault: FaultWord | null, now: number): DeviceView["latestFault"] {
+  if (fault === null) return null;
+  const isOwn = Object.keys(faultNumberByCode).includes(fault.code);
+  return { code: fault.code, isOwn, ageSeconds: Math.max(0, now - fault.at) };
 }
 
 function describeLock({ gateway, clock }: Omit<Described, "store">, device: DeviceId): LockView {
@@ -170,18 +270,6 @@ function describeExposure({ gateway, clock }: Omit<Described, "store">, exposure
     since: exposure.since,
     ageSeconds: Math.max(0, secondsOf(clock.nowMs()) - exposure.since),
     holds: exposure.holds,
-  };
-}
-
-function describeLogEntry(gateway: Gateway, logged: LoggedEvent): LogEntryView {
-  // The lock's own bytes are for the authority; a person reads the rest.
-  const { raw: _raw, ...event } = bodyToWire(logged.body);
-  return {
-    ...event,
-    device: logged.device,
-    doorName: gateway.table.device(logged.device)?.doorName ?? null,
-    receivedAt: secondsOf(logged.receivedAtMs),
-    personName: event.person === undefined ? null : personName(gateway, event.person),
   };
 }
 

@@ -2,18 +2,28 @@
  * The agent's own HTTP API on loopback: what the gateway knows, and the three things that may be asked of it: a visit, a pairing and another
  * sticker. No route opens a door, and nothing here takes a doorcode.
  */
+import { randomBytes } from "node:crypto";
 import Fastify, { type FastifyInstance } from "fastify";
 import { z } from "zod";
 import { parseDeviceId } from "../../protocol/base/units.ts";
 import { isLoopbackRequest } from "../../protocol/wire/loopback-request.ts";
 import { parseSetupCode } from "../../protocol/wire/setup-code.ts";
 import { withDeadline } from "../base/deadline.ts";
+import { collectDiagnostics, diagnosticsView } from "../bundle/diagnostics.ts";
+import { secondsOf } from "../devices.ts";
+import { DoorLog, type DoorLogFault } from "../log/door-log.ts";
+import { formatLogMistake } from "../log/log-query.ts";
 import type { PairFault } from "../sync/pairings.ts";
 import type { SyncAnswer, SyncFault } from "../sync/visits.ts";
 import { changeSticker, stickerStatusOf } from "./change-sticker.ts";
-import { type Described, describeExposures, describeLog, describePanels, describeStatus } from "./describe.ts";
+import { type Described, describeExposures, describePanels, describeStatus } from "./describe.ts";
+import { enrolmentStatusOf, registerEnrolmentRoutes } from "./enrolment-routes.ts";
+import { stickerCheckRequest, stickerCheckView } from "./health-views.ts";
 import { formatMetrics, METRICS_CONTENT_TYPE } from "./metrics.ts";
+import { Readiness, readinessView } from "./readiness.ts";
 import {
+  eraseAnswer,
+  eraseRequest,
   exposureAnswer,
   faultView,
   logAnswer,
@@ -29,48 +39,10 @@ import {
   syncRequest,
 } from "./views.ts";
 
-export type HttpErrorCode = "port-in-use" | "unavailable";
-
-/** The one class the server throws, and only when it is opened. */
-export class HttpError extends Error {
-  readonly code: HttpErrorCode;
-
-  constructor(code: HttpErrorCode, message: string, options: { readonly cause?: unknown } = {}) {
-    super(message, options);
-    this.name = "HttpError";
-    this.code = code;
-  }
-}
-
-export interface HttpServer {
-  readonly port: number;
-  close(): Promise<void>;
-}
-
-/** Listens on loopback; port 0 is any free one. Throws HttpError: port-in-use, unavailable. */
-export async function openHttpServer(port: number, described: Described): Promise<HttpServer> {
-  const app = createApp(described);
-  try {
-    await app.listen({ host: "127.0.0.1", port });
-  } catch (cause) {
-    const inUse = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
-    throw inUse
-      ? new HttpError("port-in-use", `HTTP API: port ${port} is in use`, { cause })
-      : new HttpError("unavailable", `HTTP API: cannot listen on port ${port}`, { cause });
-  }
-  const address = app.server.address();
-  return {
-    port: typeof address === "object" && address !== null ? address.port : port,
-    close: () => app.close(),
-  };
-}
-
-/** The routes without a socket, for tests. */
+/** The routes without a socket: `openHttpServer` (listen.ts) and tests give them requests. */
 export function createApp(described: Described): FastifyInstance {
   const app = Fastify({
     bodyLimit: BODY_LIMIT_BYTES,
-    requestTimeout: REQUEST_LIMIT_MS,
-    forceCloseConnections: true,
     // Beyond the longest URL that the HTTP parser takes, so that the routes' own schemas judge a parameter.
     routerOptions: { maxParamLength: PARAMETER_LIMIT_CHARACTERS },
   });
@@ -90,18 +62,45 @@ export function createApp(described: Described): FastifyInstance {
 function registerRoutes(app: FastifyInstance, described: Described): void {
   const { gateway, clock } = described;
   const now = (): number => Math.floor(clock.nowMs() / 1000);
+  const { store, logViews: views } = described;
+  const isErased = (person: string): boolean => gateway.remote.isErased(person);
+  const doorLog = new DoorLog({
+    store,
+    table: gateway.table,
+    clock,
+    isErased,
+    clockSynchronised: () => gateway.selfFacts()?.time.synchronised ?? null,
+    ...(views === undefined ? {} : { views }),
+  });
+  // That it answers is all that it says: the process lives and its loop goes round.
   app.get("/healthz", async () => ({ ok: true }));
+  const readiness = new Readiness(described);
+  app.get("/readyz", async (_request, reply) => {
+    const look = readinessView.parse(await readiness.look());
+    return reply.code(look.ready ? 200 : 503).send(look);
+  });
   app.get("/api/status", async () => statusView.parse(await describeStatus(described)));
   app.get("/metrics", async (_request, reply) => {
     reply.type(METRICS_CONTENT_TYPE);
-    return formatMetrics(statusView.parse(await describeStatus(described)));
+    return formatMetrics(statusView.parse(await describeStatus(described)), await readiness.look());
+  });
+  app.get("/api/diagnostics", async () => {
+    const randomKey = new Uint8Array(randomBytes(PSEUDONYM_KEY_BYTES));
+    return diagnosticsView.parse(await collectDiagnostics({ described, readiness, randomKey }));
   });
   app.get("/api/panels", async () => panelsAnswer.parse(describePanels(described)));
   app.get("/api/exposure", async () => exposureAnswer.parse({ at: now(), exposures: describeExposures(described) }));
   app.get("/api/log", async (request, reply) => {
     const query = logQuery.safeParse(request.query);
     if (!query.success) return reply.code(400).send(badInput(query.error));
-    return logAnswer.parse({ at: now(), entries: await describeLog(described, query.data.limit) });
+    const read = await doorLog.read(query.data);
+    if (!read.ok) return reply.code(logStatusOf(read.fault)).send(fault(...logFaultText(read.fault)));
+    return logAnswer.parse(read.value);
+  });
+  registerEnrolmentRoutes(app, {
+    gateway,
+    desk: described.enrolment,
+    say: (refused) => ({ status: enrolmentStatusOf(refused), body: fault(refused.code, refused.reason) }),
   });
   app.post("/api/sync", async (request, reply) => {
     const body = syncRequest.safeParse(request.body);
@@ -134,12 +133,27 @@ function registerRoutes(app: FastifyInstance, described: Described): void {
     }
     return pairAnswerView.parse(answer);
   });
+  app.post("/api/person/erase", async (request, reply) => {
+    const body = eraseRequest.safeParse(request.body);
+    if (!body.success) return reply.code(400).send(badInput(body.error));
+    return eraseAnswer.parse(await gateway.remote.erasePerson(body.data.person, body.data.credentials));
+  });
   app.post("/api/sticker", async (request, reply) => {
     const body = stickerRequest.safeParse(request.body);
     if (!body.success) return reply.code(400).send(badInput(body.error));
     const changed = await changeSticker(described, body.data);
     if (changed.ok) return panelView.parse(changed.value);
     return reply.code(stickerStatusOf(changed.fault)).send(fault(changed.fault.code, changed.fault.reason));
+  });
+  app.post("/api/sticker-check", async (request, reply) => {
+    const body = stickerCheckRequest.safeParse(request.body);
+    if (!body.success) return reply.code(400).send(badInput(body.error));
+    const panel = parseDeviceId(body.data.panel);
+    if (panel === undefined || gateway.table.panelDesired(panel) === undefined) {
+      return reply.code(404).send(fault("no-such-panel"));
+    }
+    await gateway.stickerChecks.note(panel, body.data, secondsOf(clock.nowMs()));
+    return stickerCheckView.parse(gateway.stickerChecks.of(panel));
   });
   app.get("/api/sync/:device", async (request, reply) => {
     const params = syncRequest.safeParse(request.params);
@@ -166,6 +180,29 @@ function badInput(error: z.ZodError): z.output<typeof faultView> {
   return fault("bad-request", z.prettifyError(error).slice(0, REASON_LIMIT_CHARACTERS));
 }
 
+function logStatusOf({ code }: DoorLogFault): number {
+  switch (code) {
+    case "bad-query":
+      return 400;
+    case "role-not-allowed":
+      return 403;
+    case "cursor-expired":
+      return 410;
+  }
+}
+
+/** The fault's name and, for people, what is wrong. */
+function logFaultText(logFault: DoorLogFault): readonly [code: string, reason?: string] {
+  switch (logFault.code) {
+    case "bad-query":
+      return ["bad-request", logFault.mistakes.map(formatLogMistake).join("; ")];
+    case "role-not-allowed":
+      return [logFault.code, `expected ${logFault.allowed.join(" or ")}, came ${logFault.role} (people.views)`];
+    case "cursor-expired":
+      return [logFault.code, "begin again without a cursor"];
+  }
+}
+
 function statusOf({ code }: SyncFault | PairFault): number {
   switch (code) {
     case "unknown-device":
@@ -178,6 +215,7 @@ function statusOf({ code }: SyncFault | PairFault): number {
     case "no-certificate":
       return 409;
     case "busy":
+    case "other-gateway":
     case "stopping":
       return 503;
     case "not-found":
@@ -190,7 +228,7 @@ function statusOf({ code }: SyncFault | PairFault): number {
 
 /** The largest body there is names one device. */
 const BODY_LIMIT_BYTES = 4096;
-const REQUEST_LIMIT_MS = 10_000;
+const PSEUDONYM_KEY_BYTES = 32;
 /** A visit ends after 90 s at the latest, and it may have to wait for the one before it. */
 const SYNC_LIMIT_MS = 200_000;
 const PARAMETER_LIMIT_CHARACTERS = 16 * 1024;

@@ -3,15 +3,20 @@
  * Every fact carries its age or its moment; null is "not known". No key, no code and no payload of a sticker's secret is here.
  */
 import { z } from "zod";
+import { capabilities } from "../../protocol/firmware/floor-table.ts";
 import { stickerEpochMax } from "../../protocol/sticker/token.ts";
+import { viewerRoles } from "../../protocol/wire/log-privacy.ts";
 import { stickerActions } from "../../protocol/wire/messages/command.ts";
 import { revocationKinds } from "../../protocol/wire/messages/desired.ts";
 import { standardsSchema } from "../../protocol/wire/messages/event.ts";
-import { bluetoothAddress, clockQuality } from "../../protocol/wire/messages/fields.ts";
-import { firmwareVerdicts } from "../../protocol/wire/messages/health.ts";
+import { bluetoothAddress, clockQuality, entityId } from "../../protocol/wire/messages/fields.ts";
+import { firmwareVerdicts, gateVerdicts } from "../../protocol/wire/messages/health.ts";
 import { syncStates } from "../../protocol/wire/messages/reported.ts";
 import { SETUP_CODE_LIMIT_CHARACTERS } from "../../protocol/wire/setup-code.ts";
+import { logWords } from "../log/log-query.ts";
+import { storeFillings } from "../ports/store.ts";
 import { holdOffs, visitReasons } from "../sync/schedule.ts";
+import { attentionView, selfView } from "./health-views.ts";
 
 const seconds = z.number().int();
 const policyVersion = z.strictObject({ epoch: z.number(), version: z.number() });
@@ -32,6 +37,14 @@ export type ExposureView = z.output<typeof exposureView>;
 /** What the schedule waits for, and what has to be there before it can choose at all. */
 export const heldOffBy = [...holdOffs, "not-paired", "no-certificate", "radio"] as const;
 export type HeldOffBy = (typeof heldOffBy)[number];
+
+export const gateView = z.strictObject({
+  capability: z.enum(capabilities),
+  verdict: z.enum(gateVerdicts),
+  version: z.string(),
+  source: z.string(),
+  wanted: z.boolean().nullable(),
+});
 
 /** How the door sync of a BLE lock stands. */
 export const lockView = z.strictObject({
@@ -76,7 +89,15 @@ export const deviceView = z.strictObject({
   pendingSince: seconds.nullable(),
   lastSyncAt: seconds.nullable(),
   syncAgeSeconds: seconds.nullable(),
+  /** How the last visit failed; null: it went through. */
   lastFault: z.strictObject({ code: z.string(), reason: z.string().optional() }).nullable(),
+  /** The last that this gateway knows of, however long ago. `isOwn`: said by the device of itself; else how a visit failed. */
+  latestFault: z.strictObject({ code: z.string(), isOwn: z.boolean(), ageSeconds: seconds }).nullable(),
+  /** Null: a model that is not known here. */
+  power: z.enum(["battery", "wired", "none"]).nullable(),
+  uptimeSeconds: seconds.nullable(),
+  bootCount: seconds.nullable(),
+  signal: z.strictObject({ rssi: z.number(), ageSeconds: seconds }).nullable(),
   desired: policyVersion.nullable(),
   holds: policyVersion.nullable(),
   battery: z.strictObject({ millivolts: z.number(), percent: z.number(), ageSeconds: seconds }).nullable(),
@@ -86,6 +107,8 @@ export const deviceView = z.strictObject({
     verdict: z.enum(firmwareVerdicts),
     floor: z.string().nullable(),
     ageSeconds: seconds.nullable(),
+    /** What some firmware cannot do yet. `wanted`: this site uses it; null: not known. */
+    gates: z.array(gateView),
   }),
   exposure: z.array(exposureView),
 });
@@ -104,6 +127,18 @@ export const statusView = z.strictObject({
     attempts: z.number(),
     lastFault: z.string().nullable(),
     outboxDepth: z.number(),
+    /** Which of the ways to the authority is, or was last, in use; null: none yet. */
+    url: z.string().nullable(),
+  }),
+  /** How full the store is; SPEC G62 says what follows from it. */
+  store: z.strictObject({
+    filling: z.enum(storeFillings),
+    usedBytes: z.number(),
+    limitBytes: z.number().nullable(),
+    /** The disk itself has no room. */
+    diskFull: z.boolean(),
+    /** Telemetry since the start that gave way and is named in gap records. */
+    droppedEvents: z.number(),
   }),
   broker: z.strictObject({
     port: z.number().nullable(),
@@ -111,9 +146,26 @@ export const statusView = z.strictObject({
     refused: z.record(z.string(), z.number()),
     /** By device: events that came under a name that another event has already. */
     conflicting: z.record(z.string(), z.number()),
+    /** To an external broker; absent: it is this gateway's own. SPEC B16. */
+    link: z
+      .strictObject({ url: z.string(), connected: z.boolean(), since: seconds, lastFault: z.string().nullable() })
+      .optional(),
   }),
   radio: z.strictObject({ working: z.boolean().nullable(), fault: z.string().nullable(), since: seconds }),
+  configuration: z.strictObject({
+    /** When the file was last read again and taken; null: it is the one of the start. */
+    reloadedAt: seconds.nullable(),
+    /** What is wrong with the file as it is now; the one before it stands. */
+    mistakesAt: seconds.nullable(),
+    mistakes: z.array(z.string()),
+    /** Settings of the file that take effect at the next start. */
+    waitsForRestart: z.array(z.string()),
+  }),
+  /** Null: not measured. */
+  self: selfView.nullable(),
   devices: z.array(deviceView),
+  /** What needs a person. */
+  attention: attentionView,
 });
 export type StatusView = z.output<typeof statusView>;
 
@@ -142,26 +194,66 @@ export const stickerRequest = z.strictObject({
   epoch: z.int().min(0).max(stickerEpochMax).optional(),
 });
 
+/** An entry of the door log as one viewer may see it; beside what stands here, the event's own words. */
 export const logEntryView = z.looseObject({
   device: z.string(),
+  door: z.string().nullable(),
   doorName: z.string().nullable(),
+  /** By this gateway's clock; of a hole, when what follows it came. */
   receivedAt: seconds,
-  boot: z.number(),
-  sequence: z.number(),
+  /** Null: a hole has none. */
+  boot: z.number().nullable(),
+  /** Null: a hole has none, and at the door of a home it would tell how often somebody came and went. */
+  sequence: z.number().nullable(),
+  /** One of the kinds of events, or `hole`: entries that never came. */
   kind: z.string(),
+  /** By the device's own clock. */
+  at: z.strictObject({ unixSeconds: z.number().nullable(), quality: clockQuality }).optional(),
   facts: z.record(z.string(), z.number()).optional(),
   person: z.string().optional(),
   personName: z.string().nullable(),
   reason: z.string().optional(),
   reasonAbsent: z.string().optional(),
+  /** All that failed, the reason first. */
+  failedChecks: z.array(z.string()).optional(),
+  warnings: z.array(z.string()).optional(),
+  credential: z.string().optional(),
+  credentialType: z.string().optional(),
+  /** Who it was has been taken out of it. */
+  erased: z.boolean().optional(),
   /** The reason in the words of ONVIF, Matter and BACnet, where they have one. */
   standards: standardsSchema.optional(),
   detail: z.string().optional(),
 });
 export type LogEntryView = z.output<typeof logEntryView>;
-export const logAnswer = z.strictObject({ at: seconds, entries: z.array(logEntryView) });
+export const logAnswer = z.strictObject({
+  at: seconds,
+  /** Whether something keeps this gateway's clock, by which `receivedAt` is told: now, not then. Null: not known. */
+  clockSynchronised: z.boolean().nullable(),
+  /** Whose eyes it is for. */
+  role: z.enum(viewerRoles),
+  /** Newest first; the entries of one device in the order of its own sequence. */
+  entries: z.array(logEntryView),
+  /** Leads on to what is older; null: there is nothing more. */
+  next: z.string().nullable(),
+});
+export type LogAnswer = z.output<typeof logAnswer>;
 
-export const logQuery = z.strictObject({ limit: z.coerce.number().int().min(1).max(1000).default(100) });
+/** As `agent/log/log-query.ts` reads them. */
+export const logQuery = z.strictObject(
+  Object.fromEntries(logWords.map((word) => [word, z.string().max(100).optional()])),
+);
+/** A person to be taken out of all that this gateway keeps. What is answered names nobody. */
+export const eraseRequest = z.strictObject({ person: entityId, credentials: z.array(entityId).max(64).default([]) });
+export const eraseAnswer = z.strictObject({
+  /** Entries that lost who it was, now. */
+  events: z.number(),
+  /** Entries that are looked at when the authority has receipted them. */
+  waiting: z.number(),
+  /** Policies signed by the authority that name the person: only it can make others. */
+  signed: z.number(),
+});
+
 export const syncRequest = z.strictObject({ device: z.string().max(32) });
 /** `code`: the text of the setup code. It is a secret and is answered with by nobody. */
 export const pairRequest = z.strictObject({

@@ -23,8 +23,30 @@ export interface Store {
   /** Upstream has everything of the device up to and with `through`. A lower one than known before changes nothing. */
   recordReceipt(device: DeviceId, through: number): Promise<void>;
 
-  /** The newest events of all devices by the time they came here, newest first, at most `limit`. */
-  readLog(limit: number): Promise<readonly LoggedEvent[]>;
+  /**
+   * Events, newest first: of one device always in the order of its log, of several by the time they came here. One call looks at a bounded
+   * number of events, so a page may hold fewer than `limit` although more is there: `next` says where to go on.
+   */
+  readLog(query: LogQuery): Promise<LogPage>;
+
+  /**
+   * Takes a person out of the stored events: what names the person or one of the credentials keeps its name (device, boot, sequence), its
+   * time and kind, and loses who it was. Of what upstream has no receipt for this is done when it has; until then `readLog` shows it so
+   * already. Fulfilled when the order is on disk and nothing with a receipt names the person any more. What comes later is not touched.
+   */
+  erasePerson(person: string, credentials?: readonly string[]): Promise<Erasure>;
+
+  /**
+   * To be called now and then. Removes some of what upstream has had a receipt for longer than `keepMs`; `done`: nothing is left to remove now. Never anything
+   * without a receipt. What is removed stays in `coverage`.
+   */
+  tidy(retention: {
+    readonly nowMs: UnixMs;
+    readonly keepMs: number;
+  }): Promise<{ readonly purged: number; readonly done: boolean }>;
+
+  /** How full it is. */
+  space(): Promise<StoreSpace>;
 
   /** Replaces the documents of the same kind and device. */
   putDocuments(documents: readonly StoredDocument[]): Promise<void>;
@@ -58,6 +80,54 @@ export interface StoredEvent {
 export interface LoggedEvent extends StoredEvent {
   readonly device: DeviceId;
   readonly receivedAtMs: UnixMs;
+  /** Who it was has been taken out. */
+  readonly erased?: true;
+}
+
+/** Every part that is there must hold. */
+export interface LogQuery {
+  readonly limit: number;
+  readonly devices?: readonly DeviceId[] | undefined;
+  readonly person?: string | undefined;
+  /** Primary reasons of denials. */
+  readonly reasons?: readonly string[] | undefined;
+  readonly kinds?: readonly string[] | undefined;
+  /** Came here at this time or later; before this time. What filled a hole late stands where it belongs in its log, not when it came. */
+  readonly sinceMs?: UnixMs | undefined;
+  readonly beforeMs?: UnixMs | undefined;
+  /** The `next` of the page before, with the same query. */
+  readonly after?: string | undefined;
+}
+
+export interface LogPage {
+  readonly events: readonly LoggedEvent[];
+  /** Null: there is nothing more. */
+  readonly next: string | null;
+}
+
+export interface Erasure {
+  /** Events that were changed now. */
+  readonly erased: number;
+  /** Events without a receipt that are looked at when they have one, of this person or not. */
+  readonly waiting: number;
+}
+
+/**
+ * `thinning`: of telemetry that comes in a row only the last is kept. `dropping`: the oldest telemetry makes room. `full`: events are
+ * refused with StoreError "full". SPEC G62.
+ */
+export const storeFillings = ["room", "thinning", "dropping", "full"] as const;
+export type StoreFilling = (typeof storeFillings)[number];
+
+export interface StoreSpace {
+  readonly filling: StoreFilling;
+  readonly usedBytes: number;
+  /** Own limit; null: none. */
+  readonly limitBytes: number | null;
+  /** The disk itself said that it is full, and has not been seen to have room since. */
+  readonly diskFull: boolean;
+  /** Telemetry events since the start that gave way and are named in gap records. */
+  readonly droppedEvents: number;
 }
 
 export interface AppendOutcome {
@@ -65,6 +135,8 @@ export interface AppendOutcome {
   readonly duplicates: number;
   /** Of the duplicates: how many say something else than what is there under their name. */
   readonly conflicting: number;
+  /** Set: nothing of the batch was kept, because the device's log would have more holes than are kept track of. SPEC G61. */
+  readonly refused?: "too-many-holes";
   readonly coverage: Coverage;
 }
 
@@ -80,9 +152,28 @@ export interface OutboxEntry {
 
 /**
  * `desired`, `birth`, `state`, `health`, `reported`: the MQTT payload of that channel. `audit-head`: how far a lock's log has
- * been read, `agent/sync/audit-log.ts`. `visit`: how the last visit went, `agent/sync/visit-record.ts`.
+ * been read, `agent/sync/audit-log.ts`. `visit`: how the last visit went, `agent/sync/visit-record.ts`. `enrolment`: a device's
+ * claim and certificates, `agent/enrolment/enrolment-document.ts`. `clock`: the last time that was believed, `agent/enrolment/trusted-time.ts`.
+ * `fault`: the last fault of a device, `agent/faults.ts`. `sticker-check`: of a
+ * panel, `agent/sticker-checks.ts`. `door`: `agent/doors.ts`.
  */
-export type DocumentKind = "desired" | "birth" | "state" | "health" | "reported" | "audit-head" | "visit";
+export type DocumentKind =
+  | "desired"
+  | "birth"
+  | "state"
+  | "health"
+  | "reported"
+  | "audit-head"
+  | "visit"
+  /** Of the gateway: `agent/remote/gateway-commands.ts`, `agent/remote/remote-settings.ts`, `agent/log/erasures.ts`. */
+  | "command"
+  | "settings"
+  | "erasure"
+  | "enrolment"
+  | "clock"
+  | "fault"
+  | "sticker-check"
+  | "door";
 
 export interface StoredDocument {
   readonly kind: DocumentKind;
@@ -97,6 +188,8 @@ export type StoreErrorCode =
   | "too-new"
   /** A read or write failed; nothing of that write is kept. */
   | "failed"
+  /** There is no room for it; nothing of it is kept, and it is asked for again when there is. */
+  | "full"
   /** The store was closed, or its thread ended. */
   | "closed";
 
@@ -109,4 +202,9 @@ export class StoreError extends Error {
     this.name = "StoreError";
     this.code = code;
   }
+}
+
+/** A state and no fault: it passes when there is room again. */
+export function isStoreFull(error: unknown): boolean {
+  return error instanceof StoreError && error.code === "full";
 }

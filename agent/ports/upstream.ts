@@ -11,6 +11,8 @@ export interface UpstreamListener {
 }
 
 export interface UpstreamConnection {
+  /** Where it goes, where there are several ways. */
+  readonly url?: string;
   /** Fulfilled with the broker's PUBACK, which says that the broker took it and nothing about a disk. Throws UpstreamError. */
   publish(topic: string, payload: string, options: { readonly retain: boolean }): Promise<void>;
   /** Throws UpstreamError. */

@@ -40,6 +40,8 @@ export interface VisitOptions {
   /** Resolves when the run, as the lock sealed it, is on disk; only then may the visit tell the lock so. Runs come in order. */
   readonly storeRun: (run: SealedRun) => Promise<void>;
   readonly onProgress: (progress: VisitProgress) => void;
+  /** The visit is given up after so long, if that is shorter than its own limit. */
+  readonly limitMs?: number;
   readonly clock: Clock;
   readonly random: Random;
 }

@@ -124,9 +124,27 @@ async function finishPhoto(
       ? json({ file, kind: "photo", checkedAtMs, ...(since === undefined ? {} : { since }), ...report })
       : `${photoText(file, report)}${since === undefined ? "" : `\n${since}\n`}`,
   );
+  await noteCheck(options.panel, report, facts.panels, deps);
   // A sticker that is not whole, or not where it belongs, is not what the authority waits for.
   if (options.panel !== undefined && report.verdict !== "fail") await reportSeen(report.identity, facts.panels, deps);
   return report.verdict === "pass" ? 0 : 1;
+}
+
+/**
+ * Only where somebody said which panel it hangs at: whose it is says nothing of where it is. Never fails the check: the agent shows
+ * the last one that it was told of, and the next tells it again. SPEC G35.
+ */
+async function noteCheck(
+  panel: string | undefined,
+  { verdict, identity, grade }: PhotoCheck["report"],
+  panels: readonly PanelRecord[],
+  deps: StickerCommandDeps,
+): Promise<void> {
+  if (panel === undefined || !panels.some((each) => each.panel === panel)) return;
+  const letter = grade?.overall.letter ?? null;
+  await deps.noteCheck?.({ panel, verdict, identity: identity.verdict, letter }).catch((cause: unknown) => {
+    deps.warn(`the agent was not told of this check: ${reasonOf(cause)}\n`);
+  });
 }
 
 async function readWishes(options: CheckOptions): Promise<Result<Omit<CheckFileOptions, "known">, Complaint>> {

@@ -20,6 +20,8 @@ export type StickerCommandDeps = {
   readonly fetchPanels: () => Promise<readonly PanelRecord[]>;
   /** Asks the authority through the running agent for a change of a panel's sticker; rejects when the agent cannot be reached. */
   readonly changeSticker: (change: StickerChange) => Promise<Result<PanelRecord, StickerChangeFault>>;
+  /** Tells the running agent how a photograph was judged; absent or rejected, it does not know. */
+  readonly noteCheck?: (check: NotedCheck) => Promise<void>;
   /** The time of day, for what is compared later. */
   readonly nowMs: () => number;
   /** Writes to stdout; the text ends with its own newline. */
@@ -28,6 +30,13 @@ export type StickerCommandDeps = {
   readonly warn: (text: string) => void;
   /** Takes the exit code of the command that ran. */
   readonly finish: (exitCode: number) => void;
+};
+
+export type NotedCheck = {
+  readonly panel: string;
+  readonly verdict: "pass" | "fail" | "not-measurable";
+  readonly identity: string;
+  readonly letter: string | null;
 };
 
 /** `epoch`: the sticker that is meant, by the list that the asker has seen. */

@@ -26,6 +26,25 @@ export function addRange(coverage: Coverage, range: Range): Coverage {
   return [...apart, { first, last }].sort((left, right) => left.first - right.first);
 }
 
+/** With what each event is and declares. */
+export function addEvents(
+  coverage: Coverage,
+  events: readonly { readonly sequence: number; readonly covers?: Range }[],
+): Coverage {
+  let grown = coverage;
+  let run: Range | undefined;
+  for (const { sequence, covers } of events) {
+    // Events come in the order of their sequence, so that most of a batch is one range.
+    if (run !== undefined && sequence === run.last + 1) run = { first: run.first, last: sequence };
+    else {
+      if (run !== undefined) grown = addRange(grown, run);
+      run = { first: sequence, last: sequence };
+    }
+    if (covers !== undefined) grown = addRange(grown, covers);
+  }
+  return run === undefined ? grown : addRange(grown, run);
+}
+
 /** Takes `range` out. */
 export function cutRange(coverage: Coverage, range: Range): Coverage {
   return coverage.flatMap(({ first, last }) => [
@@ -60,5 +79,10 @@ export function highest(coverage: Coverage): number {
 }
 
 export const FIRST_SEQUENCE = 1;
+/**
+ * More ranges than this of one device are not kept track of: what would make more is refused until the holes are filled. Each is a row on
+ * disk and 100 bytes in memory, and every event that comes is looked for among them. SPEC G61.
+ */
+export const COVERAGE_RANGES_MAX = 1_024;
 /** A receipt names at most this many holes; the next receipt names the next ones. */
 const MISSING_LIMIT = 32;

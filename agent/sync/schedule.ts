@@ -9,6 +9,7 @@ import type { UrgentReason } from "../../protocol/wire/messages/desired.ts";
 import type { PolicyVersion } from "../ports/visit.ts";
 import { fullJitterMs } from "../upstream/backoff.ts";
 import { isNewer } from "./exposure.ts";
+import type { LeaseHoldOff } from "./visit-leases.ts";
 
 export interface LockCandidate {
   readonly device: DeviceId;
@@ -33,6 +34,8 @@ export interface LockCandidate {
   readonly visitByMs: MonotonicMs | null;
   /** Visits that nobody asked for in which it was reached, today. */
   readonly visitsToday: number;
+  /** What is known of the lease that a visit needs (SPEC G20); null or absent: nothing stands against it. */
+  readonly leaseHoldOff?: LeaseHoldOff | null;
 }
 
 /** In the order of their urgency; those of one rank wait for each other by age. */
@@ -53,9 +56,10 @@ export type VisitReason = (typeof visitReasons)[number];
 
 /**
  * Why a lock that is worth a visit is not visited now. `manual`: visits are made only when somebody asks; `not-heard`: it was not on the
- * air in the last minute; `back-off`: after failed visits; `budget`: it had its visits of this day.
+ * air in the last minute; `back-off`: after failed visits; `budget`: it had its visits of this day; `other-gateway`: another of the site's
+ * gateways visits it or is next; `no-answer`: the authority, who says which gateway may, has not answered for less than a lease.
  */
-export const holdOffs = ["manual", "not-heard", "back-off", "budget"] as const;
+export const holdOffs = ["manual", "not-heard", "back-off", "budget", "other-gateway", "no-answer"] as const;
 export type HoldOff = (typeof holdOffs)[number];
 
 export interface VisitJudgement {
@@ -131,11 +135,12 @@ function holdOffOf(
   now: MonotonicMs,
   { automatic }: ScheduleRules,
 ): HoldOff | null {
-  const { seen, visitsToday } = lock;
+  const { seen, visitsToday, leaseHoldOff = null } = lock;
   if (!automatic) return "manual";
   if (seen === null || now - seen.atMs > SEEN_FRESH_MS) return "not-heard";
   if (pauseLeftMs(lock, now) > 0) return "back-off";
-  return visitsToday >= visitsPerDay(reason) ? "budget" : null;
+  if (visitsToday >= visitsPerDay(reason)) return "budget";
+  return leaseHoldOff;
 }
 
 /** What is left of the pause after failed visits. */

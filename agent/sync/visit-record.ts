@@ -92,6 +92,20 @@ export function recordAfterVisit(record: VisitRecord, end: VisitEnd): VisitRecor
   };
 }
 
+/** SPEC G23: the authority tells of a later visit that another courier made. What went wrong in this gateway's own is over with it. */
+export function recordAfterOther(record: VisitRecord, confirmed: PolicyVersion): VisitRecord {
+  const { wentBack } = record;
+  return {
+    ...record,
+    lastFault: null,
+    failures: 0,
+    pauseMs: 0,
+    handedOver: null,
+    visitBy: null,
+    wentBack: wentBack !== null && isNewer(wentBack, confirmed) ? wentBack : null,
+  };
+}
+
 /** SPEC G11: a report settles it; so does a hello with less, because then it never arrived. */
 function stillUnconfirmed(record: VisitRecord, { outcome, handedOver }: VisitEnd): VisitRecord["handedOver"] {
   if (outcome.reported !== null) return null;

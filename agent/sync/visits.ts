@@ -6,7 +6,7 @@ import { equalBytes } from "../../protocol/base/bytes.ts";
 import { type DeviceId, type MonotonicMs, monotonicMs, type UnixSeconds } from "../../protocol/base/units.ts";
 import type { Health } from "../../protocol/wire/messages/health.ts";
 import type { Reported } from "../../protocol/wire/messages/reported.ts";
-import { lockReport, type SignedBlob } from "../../protocol/wire/signed-objects.ts";
+import { type LockReport, lockReport, logRelease, type SignedBlob } from "../../protocol/wire/signed-objects.ts";
 import { type DeviceTable, emptyHealth, type SiteDevice, secondsOf } from "../devices.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Log } from "../ports/log.ts";
@@ -24,12 +24,15 @@ import type {
   VisitProgress,
 } from "../ports/visit.ts";
 import { FIRST_SEQUENCE, highest } from "../store/coverage.ts";
+import { storedCovers } from "../store/event-body.ts";
 import { type AuditHead, documentToAuditHead, endLogAt, sealedRunToAppend } from "./audit-log.ts";
+import { type Confirmed, isLaterReport } from "./confirmed.ts";
 import { isNewer } from "./exposure.ts";
 import { SiteTime } from "./site-time.ts";
 import {
   documentToVisitRecord,
   noVisit,
+  recordAfterOther,
   recordAfterVisit,
   recordOfPairing,
   type VisitEnd,
@@ -53,6 +56,8 @@ export interface VisitsOptions {
   readonly onDropped: (device: DeviceId, from: number) => void;
   /** Upstream does not take all that it is sent of this device. */
   readonly isUntaken: (device: DeviceId) => boolean;
+  /** The lowest sequence of this device that upstream asks for again; undefined: none. */
+  readonly askedFrom?: (device: DeviceId) => number | undefined;
   /** What the authority published last is known here. */
   readonly knowsNewest: () => boolean;
 }
@@ -83,6 +88,9 @@ export interface SyncFault {
     | "not-a-ble-lock"
     | "not-paired"
     | "no-certificate"
+    | "other-gateway"
+    /** Nobody who asked wants it any more. */
+    | "withdrawn"
     | "stopping";
   readonly reason?: string;
 }
@@ -95,6 +103,22 @@ export interface VisitTrace {
   readonly progress: (VisitProgress & { readonly active: boolean }) | null;
   /** In the last visit that ended. */
   readonly hasSpoken: boolean;
+  /** When the authority last told of another courier's visit. */
+  readonly otherToldAtMs: MonotonicMs | null;
+}
+
+/** What a lock holds by its latest report that is known here. */
+export interface Held {
+  readonly policy: PolicyVersion;
+  /** When it came: here, or by the authority's clock to another gateway. */
+  readonly at: UnixSeconds;
+  /** The gateway that brought it; null: the authority had it from none of them. */
+  readonly by: DeviceId | null;
+}
+
+interface VisitPlan extends VisitOptions {
+  /** Why the log is not read, when it is not. */
+  readonly unread: "log-not-taken" | "store-full";
 }
 
 interface VisitNeeds {
@@ -143,8 +167,9 @@ export class Visits {
    */
   visitedAtMs(device: DeviceId): MonotonicMs | null {
     const { clock } = this.#options;
-    const { endedAtMs } = this.trace(device);
+    const { endedAtMs, otherToldAtMs } = this.trace(device);
     const { lastVisitAt } = this.record(device);
+    if (otherToldAtMs !== null) return monotonicMs(Math.max(otherToldAtMs, endedAtMs ?? 0));
     if (endedAtMs !== null || lastVisitAt === null) return endedAtMs;
     const agoMs = clock.nowMs() - lastVisitAt * 1000;
     return agoMs < 0 ? null : monotonicMs(clock.monotonicMs() - agoMs);
@@ -154,10 +179,41 @@ export class Visits {
   visitBy(device: DeviceId): UnixSeconds | null {
     const { table } = this.#options;
     const desired = table.lockDesired(device);
-    const holds = this.reported(device)?.policy;
+    const holds = this.held(device)?.policy;
     if (desired === undefined || holds === undefined) return this.record(device).visitBy;
     const isSame = desired.policy.epoch === holds.epoch && desired.policy.version === holds.version;
     return isSame ? desired.visitBy : this.record(device).visitBy;
+  }
+
+  /** By the later of this gateway's own visit and what the authority tells of another's. SPEC G23. */
+  held(device: DeviceId): Held | null {
+    const { table, gateway } = this.#options;
+    const own = this.reported(device);
+    const confirmed = table.lockDesired(device)?.confirmed ?? null;
+    const ownReport = own === null ? undefined : readReport(own);
+    if (confirmed !== null && (own === null || isLaterReport(confirmed, ownReport, gateway))) {
+      const { epoch, version, at, by } = confirmed;
+      return { policy: { epoch, version }, at, by };
+    }
+    return own === null ? null : { policy: own.policy, at: own.at, by: gateway };
+  }
+
+  /** Whether this gateway is the one to say upstream how this lock is. SPEC G24. */
+  speaksFor(device: DeviceId): boolean {
+    const by = this.held(device)?.by ?? null;
+    return by === null || by === this.#options.gateway;
+  }
+
+  /** To be called when a desired document of a lock came; `before` is what the one before it said. True: another courier was there. */
+  async noteConfirmed(device: DeviceId, before: Confirmed | null): Promise<boolean> {
+    const { table, gateway, clock } = this.#options;
+    const confirmed = table.lockDesired(device)?.confirmed ?? null;
+    if (confirmed === null || this.held(device)?.at !== confirmed.at || confirmed.by === gateway) return false;
+    const isKnown = before !== null && before.at === confirmed.at && before.logNext === confirmed.logNext;
+    if (isKnown) return false;
+    this.#traceById.set(device, { ...this.trace(device), otherToldAtMs: clock.monotonicMs() });
+    await this.#keepRecord(device, recordAfterOther(this.record(device), confirmed));
+    return true;
   }
 
   /** The lock's last report, unless it was another's under the same name, its own from before it was reset, or of what nobody published. */
@@ -186,12 +242,15 @@ export class Visits {
   isPending(device: DeviceId): boolean {
     const { table } = this.#options;
     const desired = table.lockDesired(device);
-    const holds = this.reported(device);
+    const holds = this.held(device);
     return desired !== undefined && (holds === null || isNewer(desired.policy, holds.policy));
   }
 
-  /** Visits now. Faults are values; only a broken store is thrown. `isAutomatic`: nobody asked for it. */
-  async visit(device: DeviceId, isAutomatic: boolean): Promise<SyncAnswer> {
+  /**
+   * Visits now. Faults are values; only a broken store is thrown. `isAutomatic`: nobody asked for it. `limitMs`: it is given up after so long,
+   * if that is shorter than a visit's own limit.
+   */
+  async visit(device: DeviceId, isAutomatic: boolean, limitMs?: number): Promise<SyncAnswer> {
     const { log, runVisit, clock, table } = this.#options;
     const plan = await this.#plan(device);
     if ("code" in plan) return { device, fault: plan };
@@ -204,19 +263,26 @@ export class Visits {
     const handOver = this.#watchHandOver(device, brought?.policy);
     const visited = await runVisit({
       ...plan,
+      ...(limitMs === undefined ? {} : { limitMs }),
       onProgress: (progress) => {
         plan.onProgress(progress);
         handOver.heard(progress);
       },
     });
     const timed = { ...visited, durationMs: Math.round(visited.durationMs) };
-    const outcome = this.#believed(device, plan.readsLog === false ? logNotTaken(timed) : timed);
+    const outcome = this.#believed(device, plan.readsLog === false ? logNotTaken(timed, plan.unread) : timed);
     if (visited.ok) await this.#endLog(device, plan.lock.pairingId, visited.reported.logNext);
     const progress = this.#lastProgress(device, false);
     const handedOver = await handOver.settled();
     await this.#keepOutcome(device, outcome, { isAutomatic, brought, handedOver });
     const hasSpoken = outcome.from !== null || outcome.reported !== null;
-    this.#traceById.set(device, { endedAtMs: clock.monotonicMs(), since: null, progress, hasSpoken });
+    this.#traceById.set(device, {
+      endedAtMs: clock.monotonicMs(),
+      since: null,
+      progress,
+      hasSpoken,
+      otherToldAtMs: null,
+    });
     const fault = outcome.ok ? undefined : outcome.fault;
     const { durationMs, bytes, logEntries, deltaRefused } = outcome;
     if (deltaRefused !== null) {
@@ -257,7 +323,7 @@ export class Visits {
     return { address, staticPublicKey, pairingId, certificate };
   }
 
-  async #plan(device: DeviceId): Promise<VisitOptions | SyncFault> {
+  async #plan(device: DeviceId): Promise<VisitPlan | SyncFault> {
     const { table, store, radio, clock, random, courierPrivateKey } = this.#options;
     const needs = this.#needs(device);
     if ("code" in needs) return needs;
@@ -290,16 +356,40 @@ export class Visits {
   async #reading(
     device: DeviceId,
     { next }: AuditHead,
-  ): Promise<Pick<VisitOptions, "logFrom" | "logAgainFrom" | "readsLog">> {
+  ): Promise<Pick<VisitPlan, "logFrom" | "logAgainFrom" | "readsLog" | "unread">> {
     const { store, isUntaken } = this.#options;
     const waiting = (await store.outbox()).find((entry) => entry.device === device);
-    const logAgainFrom = Math.min(next, Math.max(FIRST_SEQUENCE, (waiting?.receipted ?? next - 1) + 1));
+    // SPEC G23: what another courier brought, and the authority has checked, is not read again.
+    const from = Math.max(next, this.#released(device) + 1);
+    const logAgainFrom = Math.min(from, Math.max(FIRST_SEQUENCE, (waiting?.receipted ?? from - 1) + 1));
     const isRefused = waiting !== undefined && isUntaken(device);
+    const isFull = (await store.space()).filling === "full";
+    const lacking = await this.#lackingFrom(device, from);
     return {
-      logFrom: isRefused ? logAgainFrom : next,
-      logAgainFrom,
-      readsLog: (waiting?.depth ?? 0) < (isRefused ? UNTAKEN_ENTRIES_LIMIT : WAITING_ENTRIES_LIMIT),
+      logFrom: Math.min(isRefused ? logAgainFrom : from, lacking),
+      logAgainFrom: Math.min(logAgainFrom, lacking),
+      // SPEC G62: the lock keeps in its ring what there is no room for here.
+      readsLog: !isFull && (waiting?.depth ?? 0) < (isRefused ? UNTAKEN_ENTRIES_LIMIT : WAITING_ENTRIES_LIMIT),
+      unread: isFull ? "store-full" : "log-not-taken",
     };
+  }
+
+  /** SPEC U12: what upstream asks for and is not here any more the lock may still have. `otherwise`: it has all, or it is here. */
+  async #lackingFrom(device: DeviceId, otherwise: number): Promise<number> {
+    const asked = this.#options.askedFrom?.(device);
+    if (asked === undefined || asked >= otherwise) return otherwise;
+    const [next] = await this.#options.store.readEvents(device, asked - 1, 1);
+    const isHere = next !== undefined && (storedCovers(next.body)?.first ?? next.sequence) <= asked;
+    return isHere ? otherwise : asked;
+  }
+
+  /** Through which sequence the authority has this lock's log, by its release; 0: nothing is known of that. */
+  #released(device: DeviceId): number {
+    const blob = this.#options.table.lockDesired(device)?.release;
+    const read = blob === null || blob === undefined ? undefined : logRelease.decode(blob.bytes);
+    const pairingId = this.#options.table.device(device)?.pairingId;
+    if (read?.ok !== true || pairingId === undefined || !equalBytes(read.value.pairingId, pairingId)) return 0;
+    return read.value.through;
   }
 
   /** The authority's word while it can be had, else the site's own, if the authority has delegated it. */
@@ -317,7 +407,9 @@ export class Visits {
   async #storeRun(device: DeviceId, head: AuditHead, run: SealedRun): Promise<AuditHead> {
     const { store, clock, onStored } = this.#options;
     const { append, head: after } = sealedRunToAppend(device, head, run, clock.nowMs());
-    await store.appendEvents(append);
+    const { refused } = await store.appendEvents(append);
+    // The lock is not told that its entries are kept, and its visit ends.
+    if (refused !== undefined) throw new Error(refused);
     onStored(device, run.from, after.next - 1);
     return after;
   }
@@ -339,7 +431,7 @@ export class Visits {
    * comes back knowing that it does not know. SPEC G11.
    */
   #watchHandOver(device: DeviceId, brought: PolicyVersion | undefined) {
-    const reported = this.reported(device)?.policy ?? null;
+    const reported = this.held(device)?.policy ?? null;
     let isMissingPages = false;
     let handedOver: VisitRecord["handedOver"] = null;
     let kept: Promise<{ readonly error?: unknown }> = Promise.resolve({});
@@ -373,7 +465,7 @@ export class Visits {
     const at = this.#now();
     const { reported } = outcome;
     const known = table.device(device);
-    const reportedBefore = this.reported(device)?.policy ?? null;
+    const reportedBefore = this.held(device)?.policy ?? null;
     if (outcome.from !== null || reported !== null) {
       await table.keep(device, {
         state: { v: 1, device, online: true, heardAt: at },
@@ -429,20 +521,24 @@ export class Visits {
 
 /** In the report's own words; undefined when it cannot be read. The authority checks it, this only tells one pairing from another. */
 function pairingOf(reported: Reported): Uint8Array | undefined {
-  const known = pairingByReport.get(reported);
+  return readReport(reported)?.pairingId;
+}
+
+function readReport(reported: Reported): LockReport | undefined {
+  const known = readByReport.get(reported);
   if (known !== undefined) return known;
   const read = lockReport.decode(reported.report);
   if (!read.ok) return undefined;
-  pairingByReport.set(reported, read.value.pairingId);
-  return read.value.pairingId;
+  readByReport.set(reported, read.value);
+  return read.value;
 }
 
 /** The schedule asks for every lock several times a second. */
-const pairingByReport = new WeakMap<Reported, Uint8Array>();
+const readByReport = new WeakMap<Reported, LockReport>();
 
-/** The rest went through, but upstream takes nothing of what this lock says of itself: somebody must look at it. */
-function logNotTaken(outcome: VisitOutcome): VisitOutcome {
-  return outcome.ok ? { ...outcome, ok: false, fault: { code: "protocol", reason: "log-not-taken" } } : outcome;
+/** The rest went through, but upstream takes nothing of what this lock says of itself, or there is no room for it: somebody must look at it. */
+function logNotTaken(outcome: VisitOutcome, reason: VisitPlan["unread"]): VisitOutcome {
+  return outcome.ok ? { ...outcome, ok: false, fault: { code: "protocol", reason } } : outcome;
 }
 
 /** Four times what a lock's ring holds, 18 MB at most: what upstream does not take is not collected for ever. */
@@ -450,7 +546,7 @@ const UNTAKEN_ENTRIES_LIMIT = 4_096;
 /** Two months without a link at a door of a thousand comings and goings a day; 290 MB, if a lock makes a batch of each entry. */
 const WAITING_ENTRIES_LIMIT = 65_536;
 
-const noTrace: VisitTrace = { endedAtMs: null, since: null, progress: null, hasSpoken: false };
+const noTrace: VisitTrace = { endedAtMs: null, since: null, progress: null, hasSpoken: false, otherToldAtMs: null };
 
 /** What a visit learned, each fact with the time of the visit; what it did not learn keeps its older time. */
 function visitToHealth(device: DeviceId, before: Health | null, outcome: VisitOutcome, at: UnixSeconds): Health {

@@ -4,11 +4,13 @@
  * (reference: mqtt, findings 4 and 5; part 2.2).
  */
 import { readFile } from "node:fs/promises";
-import type { MqttClient } from "mqtt";
+import type { TLSSocket } from "node:tls";
+import type { IClientOptions, MqttClient } from "mqtt";
 import type { DeviceId } from "../../protocol/base/units.ts";
 import { stateSchema } from "../../protocol/wire/messages/state.ts";
 import { formatPayload } from "../../protocol/wire/payload.ts";
 import { formatTopic } from "../../protocol/wire/topics.ts";
+import type { KnownTime } from "../enrolment/trusted-time.ts";
 import {
   type UpstreamConnection,
   UpstreamError,
@@ -22,7 +24,15 @@ export interface MqttTransportOptions {
   readonly gateway: DeviceId;
   readonly username: string;
   /** Read anew at each connection, so that a changed password needs no restart. Absent: none. */
-  readonly passwordFile?: string;
+  readonly passwordFile?: string | undefined;
+  /** PEM files, read anew at each connection as well. `caFile` absent: the machine's own list of authorities. */
+  readonly caFile?: string | undefined;
+  readonly certificateFile?: string | undefined;
+  readonly keyFile?: string | undefined;
+  /** What time it is, and whether that is known; while it is not, a server under `caFile` is judged by SPEC I10. */
+  readonly now?: (() => KnownTime) | undefined;
+  /** From the first packet to the broker's word that it takes us. */
+  readonly connectTimeoutMs?: number;
 }
 
 export function createMqttTransport(options: MqttTransportOptions): UpstreamTransport {
@@ -31,19 +41,22 @@ export function createMqttTransport(options: MqttTransportOptions): UpstreamTran
 
 async function connect(options: MqttTransportOptions, listener: UpstreamListener): Promise<UpstreamConnection> {
   const { default: mqtt } = await import("mqtt");
-  const client = mqtt.connect(options.url, {
+  const files = await readFiles(options);
+  const early = await openEarly(options, files);
+  const settings: IClientOptions = {
     clientId: options.gateway,
     username: options.username,
-    ...(options.passwordFile === undefined ? {} : { password: await readPassword(options.passwordFile) }),
+    ...files,
     protocolVersion: 4,
     clean: true,
     keepalive: KEEPALIVE_SECONDS,
-    connectTimeout: CONNECT_TIMEOUT_MS,
+    connectTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     reconnectPeriod: 0,
     queueQoSZero: false,
     resubscribe: false,
     will: { topic: willTopic(options), payload: Buffer.from(willPayload(options.gateway)), qos: 1, retain: true },
-  });
+  };
+  const client = early === undefined ? mqtt.connect(options.url, settings) : new mqtt.MqttClient(() => early, settings);
   let reason = "closed by the peer";
   client.on("error", (error) => {
     reason = error.message === "" ? error.name : error.message;
@@ -63,6 +76,23 @@ async function connect(options: MqttTransportOptions, listener: UpstreamListener
   return asConnection(client);
 }
 
+/** The connection of a machine that does not know the time to a server that it can judge all the same; undefined: mqtt.js makes it. */
+async function openEarly(
+  { url, now, connectTimeoutMs = CONNECT_TIMEOUT_MS }: MqttTransportOptions,
+  { ca, cert, key }: Awaited<ReturnType<typeof readFiles>>,
+): Promise<TLSSocket | undefined> {
+  const time = now?.();
+  const where = new URL(url);
+  if (time === undefined || time.trusted || ca === undefined || where.protocol !== "mqtts:") return undefined;
+  const { openPinnedTls } = await import("../enrolment/pinned-chain.ts");
+  const shown = { ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
+  return openPinnedTls({ url: where, ca, ...shown, floor: time.now, limitMs: connectTimeoutMs }).catch(
+    (cause: unknown) => {
+      throw connectError(cause);
+    },
+  );
+}
+
 function asConnection(client: MqttClient): UpstreamConnection {
   return {
     publish: async (topic, payload, { retain }) => {
@@ -72,7 +102,8 @@ function asConnection(client: MqttClient): UpstreamConnection {
     },
     subscribe: async (filters) => {
       if (!client.connected) throw new UpstreamError("closed", "not connected");
-      await client.subscribeAsync([...filters], { qos: 1 }).catch(rethrow);
+      // SPEC G27: a subscription at QoS 1 takes a cluster that has lost a node longer to make than a link is waited for.
+      await client.subscribeAsync([...filters], { qos: 0 }).catch(rethrow);
     },
     close: () =>
       new Promise<void>((resolve) => {
@@ -99,11 +130,28 @@ function connectError(cause: unknown): UpstreamError {
   return new UpstreamError("unreachable", message, { cause });
 }
 
-async function readPassword(path: string): Promise<string> {
+/** What of the connection stands in files, under the names that mqtt.js has for it. */
+async function readFiles({ passwordFile, caFile, certificateFile, keyFile }: MqttTransportOptions) {
+  const [password, ca, cert, key] = await Promise.all([
+    readNamed(passwordFile, "password file"),
+    readNamed(caFile, "file of certificate authorities"),
+    readNamed(certificateFile, "certificate file"),
+    readNamed(keyFile, "key file"),
+  ]);
+  return {
+    ...(password === undefined ? {} : { password: password.trimEnd() }),
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  };
+}
+
+async function readNamed(path: string | undefined, what: string): Promise<string | undefined> {
+  if (path === undefined) return undefined;
   try {
-    return (await readFile(path, "utf8")).trimEnd();
+    return await readFile(path, "utf8");
   } catch (cause) {
-    throw new UpstreamError("refused", "the password file cannot be read", { cause });
+    throw new UpstreamError("refused", `the ${what} cannot be read`, { cause });
   }
 }
 

@@ -8,6 +8,8 @@ import { bytesToBase64, bytesToHex } from "../../protocol/base/bytes.ts";
 import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
 import {
   type CommandName,
+  leaseCommandSchema,
+  leaseResultSchema,
   pairCommandSchema,
   pairResultSchema,
   stickerCommandSchema,
@@ -25,6 +27,7 @@ import type { Log } from "../ports/log.ts";
 import type { Random } from "../ports/random.ts";
 import type { Store } from "../ports/store.ts";
 import { type UpstreamConnection, UpstreamError, type UpstreamTransport } from "../ports/upstream.ts";
+import type { LeaseAnswer } from "../sync/visit-leases.ts";
 import { type BackoffRules, fullJitterMs } from "./backoff.ts";
 import { Outbox } from "./outbox.ts";
 
@@ -41,6 +44,14 @@ export interface UpstreamOptions {
   readonly onDesired: (device: DeviceId, payload: Uint8Array) => Promise<void>;
   /** A command of the authority for a device came; it is carried on now or never. */
   readonly onUnlock: (device: DeviceId, payload: Uint8Array) => void;
+  /** A command to this gateway itself. */
+  readonly onGatewayCommand?: (payload: Uint8Array) => void;
+  /** There is a link again, and nothing has been said over it yet. */
+  readonly onLinked?: () => void;
+  /** How fast what had waited for a link goes up; infinite when absent. */
+  readonly backlogEventsPerSecond?: () => number;
+  /** Whether the gateway may say of this device's log what is lost; all when absent. */
+  readonly mayDeclareLost?: (device: DeviceId) => boolean;
   /** The store failed: nothing can go on without it. */
   readonly onStoreError: (error: unknown) => void;
 }
@@ -52,6 +63,8 @@ export interface UpstreamStatus {
   readonly attempts: number;
   readonly lastFault: string | null;
   readonly refused: number;
+  /** Which of the ways to the authority is, or was last, in use; null: none yet. */
+  readonly url: string | null;
 }
 
 /** The authority's answer in a pairing; `sealed` is what the lock is handed. */
@@ -72,19 +85,29 @@ export class Upstream {
   readonly #askedById = new Map<string, (answer: SignedBlob | "refused" | undefined) => void>();
   readonly #pairingById = new Map<string, (answer: PairAnswer) => void>();
   readonly #stickerById = new Map<string, (answer: StickerAnswer) => void>();
+  readonly #leaseById = new Map<string, (answer: LeaseAnswer | undefined) => void>();
   readonly #stop = new AbortController();
+  /** Aborted to connect anew at once. */
+  #again = new AbortController();
   #connection: UpstreamConnection | undefined;
+  #acknowledgedAtMs = Number.NEGATIVE_INFINITY;
   #status: UpstreamStatus;
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
-    this.#outbox = new Outbox({ store: options.store, clock: options.clock, onError: options.onStoreError });
+    const { store, clock, onStoreError: onError, backlogEventsPerSecond, mayDeclareLost } = options;
+    this.#outbox = new Outbox({
+      ...{ store, clock, onError },
+      ...(backlogEventsPerSecond === undefined ? {} : { backlogEventsPerSecond }),
+      ...(mayDeclareLost === undefined ? {} : { mayDeclareLost }),
+    });
     this.#status = {
       connected: false,
       sinceMs: options.clock.nowMs(),
       attempts: 0,
       lastFault: null,
       refused: 0,
+      url: null,
     };
   }
 
@@ -97,14 +120,24 @@ export class Upstream {
     const { clock, random, backoff, log } = this.#options;
     let failures = 0;
     while (!this.#stop.signal.aborted) {
+      this.#again = new AbortController();
       const startedMs = clock.monotonicMs();
       const fault = await this.#connectOnce();
       if (this.#stop.signal.aborted) return;
+      if (this.#again.signal.aborted) {
+        failures = 0;
+        continue;
+      }
       failures = clock.monotonicMs() - startedMs >= STABLE_MS ? 1 : failures + 1;
       const waitMs = fullJitterMs(backoff, failures, random.fraction());
       log.warn({ fault, failures, waitMs }, "no link upstream");
-      await pause(clock, waitMs, this.#stop.signal);
+      await pause(clock, waitMs, AbortSignal.any([this.#stop.signal, this.#again.signal]));
     }
+  }
+
+  /** Ends the connection, or the wait for the next, and connects at once: by another address or with another password. */
+  reconnect(): void {
+    this.#again.abort();
   }
 
   /** Ends the link for good. `goodbye` is said first where there is a link, because a stop in order leaves no last will. */
@@ -133,6 +166,11 @@ export class Upstream {
     this.#watch(connection, connection.publish(text, payload, { retain: true }));
   }
 
+  /** A retained message that is another's to say from now on: it is not said again. What the broker holds of it stays. SPEC G24. */
+  leave(topic: Topic): void {
+    this.#retainedByTopic.delete(formatTopic(topic));
+  }
+
   /** Says something once: now, or not at all. False: there is no link. */
   tell(topic: Topic, payload: string): boolean {
     const connection = this.#connection;
@@ -141,12 +179,18 @@ export class Upstream {
     return true;
   }
 
-  eventsStored(device: DeviceId, first: number, last: number): void {
-    this.#outbox.stored(device, first, last);
+  /** `order`: whether they may go before what still waits of the same device. SPEC U10. */
+  eventsStored(device: DeviceId, first: number, last: number, order: "live" | "in-order" = "live"): void {
+    this.#outbox.stored(device, first, last, order);
   }
 
   eventsDropped(device: DeviceId, from: number): void {
     this.#outbox.dropped(device, from);
+  }
+
+  /** The lowest sequence that upstream asks for again; undefined: none. */
+  askedFrom(device: DeviceId): number | undefined {
+    return this.#outbox.askedFrom(device);
   }
 
   isUntaken(device: DeviceId): boolean {
@@ -182,6 +226,24 @@ export class Upstream {
       unreachable: { ok: false, reason: "unreachable" },
       noAnswer: { ok: false, reason: "no-answer" },
     });
+  }
+
+  /** Asks the authority whether this gateway may visit a lock now. Undefined: no link, or no answer in time. SPEC G20. */
+  async askLease(device: DeviceId): Promise<LeaseAnswer | undefined> {
+    const payloadOf = (id: string): string => this.#leaseCommand(id, device, "take");
+    const answers = { byId: this.#leaseById, unreachable: undefined, noAnswer: undefined };
+    return this.#ask("lease", payloadOf, LEASE_ANSWER_MS, answers);
+  }
+
+  /** Says that a visit is over, if there is a link. */
+  endLease(device: DeviceId): void {
+    const id = bytesToHex(this.#options.random.bytes(8));
+    const topic: Topic = { site: this.#options.site, device: AUTHORITY_ID, channel: "command", name: "lease" };
+    this.tell(topic, this.#leaseCommand(id, device, "end"));
+  }
+
+  #leaseCommand(id: string, device: DeviceId, action: "take" | "end"): string {
+    return formatPayload(leaseCommandSchema, { v: 1, id, from: this.#options.gateway, device, action });
   }
 
   /** A command to the authority, settled by the result with its id, by the end of the link, or by its deadline. */
@@ -221,21 +283,27 @@ export class Upstream {
   async #connectOnce(): Promise<string> {
     const { transport, clock } = this.#options;
     this.#status = { ...this.#status, attempts: this.#status.attempts + 1 };
+    let connecting: Promise<UpstreamConnection> | undefined;
     let connection: UpstreamConnection | undefined;
     const closed = Promise.withResolvers<string>();
     const abort = (): void => closed.resolve("closed here");
-    this.#stop.signal.addEventListener("abort", abort, { once: true });
+    const ended = AbortSignal.any([this.#stop.signal, this.#again.signal]);
+    ended.addEventListener("abort", abort, { once: true });
     try {
       const listener = {
         message: (topic: string, payload: Uint8Array) => this.#message(topic, payload),
         closed: (reason: string) => closed.resolve(reason),
       };
       const limit = { timers: clock, limitMs: CONNECT_MS, expired: () => new UpstreamError("timeout", "no answer") };
-      connection = await withDeadline(transport.connect(listener), { ...limit, signal: this.#stop.signal });
+      connecting = transport.connect(listener);
+      connection = await withDeadline(connecting, { ...limit, signal: ended });
       this.#connection = connection;
+      this.#status = { ...this.#status, url: connection.url ?? null };
       await withDeadline(connection.subscribe(this.#filters()), limit);
       this.#status = { ...this.#status, connected: true, sinceMs: clock.nowMs(), lastFault: null };
-      this.#options.log.info({ attempts: this.#status.attempts }, "linked upstream");
+      const { attempts, url } = this.#status;
+      this.#options.log.info({ attempts, url }, "linked upstream");
+      this.#options.onLinked?.();
       await Promise.race([this.#greet(connection), closed.promise]);
       const reason = await closed.promise;
       this.#disconnected(reason);
@@ -245,8 +313,15 @@ export class Upstream {
       this.#disconnected(reason);
       return reason;
     } finally {
-      this.#stop.signal.removeEventListener("abort", abort);
+      ended.removeEventListener("abort", abort);
       await connection?.close();
+      // One that was waited for no longer and comes yet would fight over the client id with the next.
+      if (connection === undefined) {
+        connecting?.then(
+          (late) => late.close(),
+          () => undefined,
+        );
+      }
     }
   }
 
@@ -278,6 +353,7 @@ export class Upstream {
       `dl/1/${site}/+/receipt`,
       `dl/1/${site}/${gateway}/result/+`,
       `dl/1/${site}/+/command/unlock`,
+      `dl/1/${site}/${gateway}/command/gateway`,
     ];
   }
 
@@ -290,9 +366,13 @@ export class Upstream {
       case "receipt":
         return this.#receipt(topic.device, payload);
       case "result":
+        // Its own word about a command, back from a broker that gives it to all who listen.
+        if (topic.name === "gateway") return;
         if (topic.name === "pair") return this.#pairResult(payload);
+        if (topic.name === "lease") return this.#leaseResult(payload);
         return topic.name === "sticker" ? this.#stickerResult(payload) : this.#result(payload);
       case "command":
+        if (topic.name === "gateway") return this.#options.onGatewayCommand?.(payload);
         if (topic.name !== "unlock") return this.#refuse("command not known", topic.channel);
         return this.#options.onUnlock(topic.device, payload);
       default:
@@ -308,8 +388,7 @@ export class Upstream {
     const read = parsePayload(receiptSchema, payload);
     if (!read.ok) return this.#refuse(read.fault.code, "receipt");
     if (read.value.device !== device) return this.#refuse("another device's", "receipt");
-    if (read.value.through === null) return;
-    this.#outbox.receipt(device, read.value.through).catch(this.#options.onStoreError);
+    this.#outbox.receipt(device, read.value.through, read.value.missing).catch(this.#options.onStoreError);
   }
 
   #result(payload: Uint8Array): void {
@@ -330,6 +409,14 @@ export class Upstream {
     if (state === "accepted" || state === "executing") return;
     const answer: PairAnswer = state === "done" ? { ok: true, sealed } : { ok: false, reason: reason ?? state };
     this.#pairingById.get(id)?.(answer);
+  }
+
+  #leaseResult(payload: Uint8Array): void {
+    const read = parsePayload(leaseResultSchema, payload);
+    if (!read.ok) return this.#refuse(read.fault.code, "result");
+    const { id, state, forMs = 0, by } = read.value;
+    if (state === "accepted" || state === "executing") return;
+    this.#leaseById.get(id)?.(state === "done" ? { granted: true, forMs } : { granted: false, forMs, by });
   }
 
   #stickerResult(payload: Uint8Array): void {
@@ -358,15 +445,26 @@ export class Upstream {
     for (const settle of [...this.#stickerById.values()]) settle({ ok: false, reason: "unreachable" });
   }
 
-  /** A publish without PUBACK in its time means that nobody is there: the connection is given up, and the next one says it all again. */
+  /**
+   * Publishes wait and none got its PUBACK in time: nobody is there. The connection is given up, and the next one says it all again. Where
+   * others still get theirs the link is only slow, and this one waits behind them.
+   */
   #watch(connection: UpstreamConnection, sent: Promise<void>): void {
-    const limit = { timers: this.#options.clock, limitMs: PUBACK_MS };
+    const { clock } = this.#options;
+    const limit = { timers: clock, limitMs: PUBACK_MS };
     const expired = (): Error => new UpstreamError("timeout", "no PUBACK");
-    withDeadline(sent, { ...limit, expired }).catch((error: unknown) => {
-      if (this.#connection !== connection) return;
-      this.#options.log.warn({ fault: String(error) }, "gave the link up");
-      connection.close().catch(() => undefined);
-    });
+    withDeadline(sent, { ...limit, expired }).then(
+      () => {
+        this.#acknowledgedAtMs = clock.monotonicMs();
+      },
+      (error: unknown) => {
+        if (this.#connection !== connection) return;
+        const isSlow = error instanceof UpstreamError && error.code === "timeout";
+        if (isSlow && clock.monotonicMs() - this.#acknowledgedAtMs < PUBACK_MS) return this.#watch(connection, sent);
+        this.#options.log.warn({ fault: String(error) }, "gave the link up");
+        connection.close().catch(() => undefined);
+      },
+    );
   }
 }
 
@@ -381,4 +479,6 @@ const TIME_ANSWER_MS = 1_400;
 const PAIR_ANSWER_MS = 8_000;
 /** Somebody waits at a command line, with no door open. */
 const STICKER_ANSWER_MS = 8_000;
+/** A round trip and one commit; the radio rests meanwhile. A cluster that lost a node takes seconds to agree again, and is asked again. */
+const LEASE_ANSWER_MS = 4_000;
 const GREETING_AT_ONCE = 32;

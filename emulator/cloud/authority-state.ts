@@ -6,6 +6,7 @@ import { z } from "zod";
 import { bytesToBase64 } from "../../protocol/base/bytes.ts";
 import { type UnixMs, unixSeconds } from "../../protocol/base/units.ts";
 import { base64Field, deviceId, entityId, uint32, unixTime } from "../../protocol/wire/messages/fields.ts";
+import { gatewaySettingsSchema } from "../../protocol/wire/messages/gateway-settings.ts";
 import { DAILY_KEYS_LIMIT_BYTES } from "../../protocol/wire/pairing-message.ts";
 import { SEAL_OVERHEAD_BYTES } from "../../protocol/wire/sealing.ts";
 import type { Documents } from "./documents.ts";
@@ -97,6 +98,8 @@ export const authorityStateSchema = z.object({
       certificateNotAfter: unixTime.nullable(),
     }),
   ),
+  /** Settings given to gateways from afar, by gateway. */
+  gatewaySettings: z.record(z.string(), gatewaySettingsSchema).default({}),
   enrolled: z.array(deviceId),
   allotments: z.array(
     z.object({
@@ -132,6 +135,7 @@ export const emptyAuthorityState: AuthorityState = {
   revokedSince: {},
   signedOutAt: {},
   gateways: {},
+  gatewaySettings: {},
   enrolled: [],
   allotments: [],
   phones: {},

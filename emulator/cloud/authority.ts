@@ -27,6 +27,7 @@ import {
 import { isPairingConfirmed, sealDailyKeys, verifyPairingStatement } from "../../protocol/sync/pairing.ts";
 import { rootPublicKey, signKeyset } from "../../protocol/wire/keyset.ts";
 import { type PairReason, pairReasons } from "../../protocol/wire/messages/command.ts";
+import type { GatewaySettings } from "../../protocol/wire/messages/gateway-settings.ts";
 import type { SignedBlob } from "../../protocol/wire/signed-objects.ts";
 import type { CloudKeys } from "./authority-keys.ts";
 import {
@@ -140,6 +141,8 @@ export interface AuthorityOptions {
   readonly ports: CloudPorts;
   /** Where visitors' phones reach the directory page; `isPublicUrl` holds. */
   readonly publicUrl: string;
+  /** Of a visit's lease, where several gateways serve the site. */
+  readonly visitLeaseSeconds: number;
   /** The highest sequence that is recorded of a device; 0: none. */
   readonly lastSequence: (device: string) => number;
 }
@@ -147,6 +150,7 @@ export interface AuthorityOptions {
 export class Authority {
   readonly keys: CloudKeys;
   readonly publicUrl: string;
+  readonly visitLeaseSeconds: number;
   readonly bundles = new LockBundles();
   readonly #lastSequence: (device: string) => number;
   readonly #documents: Documents;
@@ -157,7 +161,8 @@ export class Authority {
   #revision: number;
   #reservedRevision: number;
 
-  constructor({ keys, documents, ports, publicUrl, lastSequence }: AuthorityOptions) {
+  constructor({ keys, documents, ports, publicUrl, visitLeaseSeconds, lastSequence }: AuthorityOptions) {
+    this.visitLeaseSeconds = visitLeaseSeconds;
     this.#lastSequence = lastSequence;
     this.keys = keys;
     this.publicUrl = publicUrl;
@@ -417,6 +422,11 @@ export class Authority {
     });
   }
 
+  /** SPEC G19: then they share what they know of its locks, and ask who visits. */
+  get hasSeveralGateways(): boolean {
+    return Object.keys(this.#state.gateways).length > 1;
+  }
+
   registerGateway(gateway: DeviceId, password: string): void {
     const known = this.#state.gateways[gateway];
     const passwordHash = sha256(utf8(password));
@@ -431,6 +441,18 @@ export class Authority {
         },
       },
     });
+  }
+
+  /** Settings for a gateway, in the place of those before. Fault: no-such-gateway. SPEC M27. */
+  setGatewaySettings(
+    gateway: string,
+    settings: GatewaySettings["settings"],
+  ): Result<GatewaySettings, { readonly code: "no-such-gateway" }> {
+    if (this.#state.gateways[gateway] === undefined) return failed({ code: "no-such-gateway" });
+    const version = (this.#state.gatewaySettings[gateway]?.version ?? 0) + 1;
+    const wanted = { version, settings };
+    this.#change({ gatewaySettings: { ...this.#state.gatewaySettings, [gateway]: wanted } });
+    return ok(wanted);
   }
 
   /** A gateway told its courier key at its birth: it gets a certificate, which is renewed by half of its life. */
@@ -752,6 +774,18 @@ export class Authority {
       confirmedRevocations: held.confirmedRevocations,
       formerCodes: addFormerCodes(held.formerCodes, before, newest),
     };
+  }
+
+  /** Whose a credential is, or was when the site last had it. */
+  ownerOf(credential: string): string | undefined {
+    return this.#ownerBefore(credential, undefined);
+  }
+
+  /** The credentials of a person that the site has, and those that it had and some lock may still hold. */
+  credentialsOf(person: string): readonly string[] {
+    const here = (this.#siteNow()?.credentials ?? []).filter((credential) => credential.person === person);
+    const gone = Object.entries(this.#state.departed).filter(([, owner]) => owner.person === person);
+    return [...new Set([...here.map(({ id }) => id), ...gone.map(([id]) => id)])];
   }
 
   #ownerBefore(credential: string, former: Site | undefined): string | undefined {

@@ -44,7 +44,22 @@ export interface OutgoingMessage {
 
 export type ListenFault = { readonly code: "port-in-use"; readonly port: number };
 
-export class UpstreamBroker {
+/** Where gateways and authority meet: a broker of this process, or somebody else's (`external-upstream.ts`). */
+export interface UpstreamPort {
+  readonly linkIsUp: boolean;
+  readonly port: number;
+  /** Begins. Fault: port-in-use. */
+  listen(port: number): Promise<Result<number, ListenFault>>;
+  /** The world's fault: takes the link down, or up again. */
+  setLink(up: boolean): Promise<Result<number, ListenFault>>;
+  /** The world's other fault. */
+  loseReceipts(lost: boolean): void;
+  readonly receiptsAreLost: boolean;
+  publish(message: OutgoingMessage): void;
+  close(): Promise<void>;
+}
+
+export class UpstreamBroker implements UpstreamPort {
   readonly #aedes: Aedes;
   readonly #rules: BrokerRules;
   readonly #log: CloudLog;
@@ -194,6 +209,7 @@ export class UpstreamBroker {
     if (topic.site !== this.#rules.site()) return false;
     if (topic.channel === "command") return topic.device === authorityName;
     if (topic.channel === "desired" || topic.channel === "receipt") return false;
+    if (topic.channel === "result" && topic.name === "gateway") return topic.device === gateway;
     if (topic.channel === "result" && topic.name !== "unlock") return false;
     return !topic.device.startsWith("gateway-") || topic.device === gateway;
   }
@@ -207,7 +223,8 @@ export class UpstreamBroker {
     if (prefix !== "dl" || version !== "1" || ofSite !== site || device === undefined) return null;
     const forDevices = (channel === "desired" || channel === "receipt") && name === undefined;
     const forCommands = channel === "command" && name === "unlock";
-    const forItself = channel === "result" && device === gateway && name !== undefined;
+    const isOwn = (channel === "result" && name !== undefined) || (channel === "command" && name === "gateway");
+    const forItself = isOwn && device === gateway;
     if ((forDevices || forCommands) && (device === "+" || parseDeviceId(device) !== undefined)) return subscription;
     return forItself ? subscription : null;
   }

@@ -6,6 +6,7 @@
  * carried, so that each knows what the authority has.
  */
 import { isDeepStrictEqual } from "node:util";
+import { comparePolicyOrder } from "../../protocol/access/policy.ts";
 import { failed, ok, type Result } from "../../protocol/base/result.ts";
 import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
 import { answerTime } from "../../protocol/sync/authority.ts";
@@ -21,9 +22,12 @@ import { desiredOfDevice, desiredOfLock } from "./desired.ts";
 import { type DeviceReportFault, takeDeviceReport } from "./device-reports.ts";
 import type { DeviceTable } from "./device-table.ts";
 import { type LockLogFault, openLockLog } from "./lock-log.ts";
+import { lockWordsOf } from "./lock-words.ts";
 import { nameEvent } from "./naming.ts";
 import { hasFallenBack } from "./pending-revocations.ts";
 import type { EventRecord } from "./record.ts";
+import type { PolicyVersion } from "./version-order.ts";
+import type { VisitLeaseDesk } from "./visit-leases.ts";
 
 export type LogFault =
   /** A lock's log comes sealed; anything else in its name is nobody's word. */
@@ -40,6 +44,7 @@ export interface CarriedParts {
   readonly record: EventRecord;
   readonly table: DeviceTable;
   readonly chains: AuditChains;
+  readonly leases: VisitLeaseDesk;
   /** Sends what the authority says; called after what it answers is on disk. */
   readonly send: (message: OutgoingMessage) => void;
 }
@@ -47,6 +52,7 @@ export interface CarriedParts {
 export class Carried {
   readonly #parts: CarriedParts;
   #policiesRenewedAt: UnixMs | undefined;
+  readonly #saidAgainAtByDevice = new Map<DeviceId, UnixMs>();
 
   constructor(parts: CarriedParts) {
     this.#parts = parts;
@@ -78,7 +84,7 @@ export class Carried {
    * Faults: report-not-as-said (the reading beside it is another), and what its MAC and its pairing say.
    */
   takeReport(said: Reported, now: UnixMs): Result<void, ReportFault> {
-    const { authority, chains, table } = this.#parts;
+    const { authority, chains, table, leases } = this.#parts;
     const { device, report: bytes, mac } = said;
     // SPEC M14: only a lock's report was carried by somebody.
     if (said.courier === undefined) return this.#takeDeviceReport(said, now);
@@ -86,6 +92,7 @@ export class Carried {
     if (report.ok && !isAsSaid(said, report.value)) return failed({ code: "report-not-as-said" });
     const before = chains.state(device)?.through;
     const policyBefore = authority.state.policies[device];
+    const confirmedBefore = lockWordsOf(this.#parts, device).confirmed;
     const verdict = chains.reportCame(device, bytes, mac, now);
     // A report without the lock's own MAC is its courier's word only, and is not taken.
     if (verdict !== "verified") return failed({ code: `report-${verdict}` });
@@ -95,8 +102,10 @@ export class Carried {
     }
     // What the lock reports as lost is asked for no more.
     if (chains.state(device)?.through !== before) this.#sendReceipt(device);
-    // SPEC G3: whom a lock that fell back lets in again, and the way from what it holds now.
-    if (hasFallenBack(policyBefore, authority.state.policies[device])) this.sendDesired(device);
+    const isNews = !isDeepStrictEqual(lockWordsOf(this.#parts, device).confirmed, confirmedBefore);
+    if (isNews) leases.reported(device);
+    // SPEC G3: whom a lock that fell back lets in again, and the way from what it holds now. SPEC G23: the other gateways hear of this visit.
+    if (isNews || hasFallenBack(policyBefore, authority.state.policies[device])) this.sendDesired(device);
     else this.#sendRelease(device, before);
     return ok(undefined);
   }
@@ -111,9 +120,23 @@ export class Carried {
 
   /** What a lock or networked device is to be, said anew because something of it is another. */
   sendDesired(device: DeviceId): void {
-    const { authority, chains, send } = this.#parts;
-    const message = desiredOfLock(authority, device, chains.release(device)) ?? desiredOfDevice(authority, device);
+    const { authority, send } = this.#parts;
+    const message =
+      desiredOfLock(authority, device, lockWordsOf(this.#parts, device)) ?? desiredOfDevice(authority, device);
     if (message !== undefined) send(message);
+  }
+
+  /**
+   * A gateway says which policy it means to bring to a lock. One that is behind what was published has lost it on the way: it is said again, at most once a
+   * minute. SPEC G27.
+   */
+  knowsDesired(device: DeviceId, known: PolicyVersion | null, now: UnixMs): void {
+    const newest = this.#parts.authority.state.policies[device];
+    if (known === null || newest === undefined || comparePolicyOrder(known, newest) >= 0) return;
+    const last = this.#saidAgainAtByDevice.get(device);
+    if (last !== undefined && Math.abs(now - last) < saidAgainMs) return;
+    this.#saidAgainAtByDevice.set(device, now);
+    this.sendDesired(device);
   }
 
   /** To be called whenever a courier is heard: while none is, nobody could carry a renewed policy either. SPEC J10. */
@@ -133,6 +156,13 @@ export class Carried {
     const { pairingId } = pairing;
     this.#parts.chains.timeAsked(device, nonce);
     return ok(answerTime(roles, { pairingId, nonce, unixMs: now, radiusMs: clockRadiusMs }));
+  }
+
+  /** What time it is, for a gateway that does not know: under a pairing id that no lock has. Faults: bad-nonce. SPEC I10. */
+  answerGatewayTime(nonce: Uint8Array, now: UnixMs): Result<SignedBlob, TimeFault> {
+    if (nonce.length !== nonceBytes) return failed({ code: "bad-nonce" });
+    const { roles } = this.#parts.authority;
+    return ok(answerTime(roles, { pairingId: new Uint8Array(16), nonce, unixMs: now, radiusMs: clockRadiusMs }));
   }
 
   /** What a lock sealed as the events it is of, run by run; what a networked device says as it came. SPEC E3. */
@@ -182,6 +212,8 @@ function isSameVersion(
 
 /** Leases are days long, and looking at every policy is not free. */
 const renewalIntervalMs = 60_000;
+/** As often as a gateway says how a lock stands. */
+const saidAgainMs = 60_000;
 const nonceBytes = 16;
 /** How far off this machine's clock may be: it is kept by the network. */
 const clockRadiusMs = 100;

@@ -1,11 +1,12 @@
 /** The parts of the cloud, as its routes and tables work with them. `cloud.ts` puts them together. */
 import type { AuditChains } from "./audit-chains.ts";
 import type { Authority } from "./authority.ts";
-import type { UpstreamBroker } from "./broker.ts";
+import type { UpstreamPort } from "./broker.ts";
 import type { Calls } from "./calls.ts";
 import type { Carried } from "./carried.ts";
 import type { Outbox } from "./delivery.ts";
 import type { DeviceTable } from "./device-table.ts";
+import type { GatewayOrders } from "./gateway-orders.ts";
 import type { Intake } from "./intake.ts";
 import type { CloudLog } from "./log.ts";
 import type { PhoneCouriers } from "./phone-couriers.ts";
@@ -24,11 +25,12 @@ export interface CloudParts {
   readonly carried: Carried;
   readonly couriers: PhoneCouriers;
   readonly intake: Intake;
-  readonly broker: UpstreamBroker;
+  readonly broker: UpstreamPort;
   readonly calls: Calls;
   readonly outbox: Outbox;
   readonly unlocks: Unlocks;
   readonly unlockRecord: UnlockRecord;
+  readonly orders: GatewayOrders;
   readonly stickers: StickerDesk;
   readonly stickerRecord: StickerRecord;
   readonly ports: CloudPorts;

@@ -5,11 +5,12 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
+import { readU32 } from "../../protocol/base/bytes.ts";
 import { ok, type Result } from "../../protocol/base/result.ts";
 import { AuditChains } from "./audit-chains.ts";
 import { Authority } from "./authority.ts";
 import type { CloudKeys } from "./authority-keys.ts";
-import { UpstreamBroker } from "./broker.ts";
+import { UpstreamBroker, type UpstreamPort } from "./broker.ts";
 import { Calls } from "./calls.ts";
 import { Carried } from "./carried.ts";
 import type { CloudParts } from "./cloud-parts.ts";
@@ -17,8 +18,11 @@ import { Outbox } from "./delivery.ts";
 import { allDesired } from "./desired.ts";
 import { DeviceTable } from "./device-table.ts";
 import { Documents } from "./documents.ts";
+import { ExternalUpstream, type ExternalUpstreamSettings } from "./external-upstream.ts";
+import { GatewayOrders } from "./gateway-orders.ts";
 import { createHttpServer } from "./http/server.ts";
 import { Intake } from "./intake.ts";
+import { lockWordsOf, speakerOf } from "./lock-words.ts";
 import type { CloudLog } from "./log.ts";
 import { PhoneCouriers } from "./phone-couriers.ts";
 import type { CloudPorts } from "./ports.ts";
@@ -27,6 +31,7 @@ import { StickerDesk } from "./sticker-desk.ts";
 import { StickerRecord } from "./sticker-record.ts";
 import { UnlockRecord } from "./unlock-record.ts";
 import { Unlocks } from "./unlocks.ts";
+import { VISIT_LEASE_SECONDS, VisitLeaseDesk } from "./visit-leases.ts";
 
 export interface CloudOptions {
   /** A folder of this process alone; `:memory:` keeps everything in memory. */
@@ -35,6 +40,10 @@ export interface CloudOptions {
   readonly publicUrl: string;
   readonly ports: CloudPorts;
   readonly log: CloudLog;
+  /** How long a gateway may visit a lock that it was granted, where there are several. */
+  readonly visitLeaseSeconds?: number;
+  /** Somebody else's broker, instead of one of this process. */
+  readonly externalBroker?: ExternalUpstreamSettings | undefined;
 }
 
 export interface Cloud extends CloudParts {
@@ -44,7 +53,7 @@ export interface Cloud extends CloudParts {
 
 /** Fault: record-newer. A broken disk throws. */
 export async function createCloud(options: CloudOptions): Promise<Result<Cloud, OpenFault>> {
-  const { stateDirectory, keys, publicUrl, ports, log } = options;
+  const { stateDirectory, keys, publicUrl, ports, log, visitLeaseSeconds = VISIT_LEASE_SECONDS } = options;
   const database = openCloudDatabase(databasePath(stateDirectory));
   if (!database.ok) return database;
   const documents = new Documents(database.value);
@@ -54,6 +63,7 @@ export async function createCloud(options: CloudOptions): Promise<Result<Cloud, 
     documents,
     ports,
     publicUrl,
+    visitLeaseSeconds,
     lastSequence: (device) => record.lastSequence(device),
   });
   const table = new DeviceTable(documents);
@@ -67,6 +77,7 @@ export async function createCloud(options: CloudOptions): Promise<Result<Cloud, 
     log,
     send: (message) => broker.publish(message),
   });
+  const leases = new VisitLeaseDesk({ documents, clock, leaseSeconds: visitLeaseSeconds });
   const unlockRecord = new UnlockRecord(database.value);
   const unlocks = new Unlocks({
     authority,
@@ -77,14 +88,23 @@ export async function createCloud(options: CloudOptions): Promise<Result<Cloud, 
     send: (message) => broker.publish(message),
     linkIsUp: () => broker.linkIsUp,
   });
-  const carried = new Carried({ authority, record, table, chains, send: (message) => broker.publish(message) });
+  const orders = new GatewayOrders({
+    authority,
+    ports,
+    log,
+    send: (message) => broker.publish(message),
+    linkIsUp: () => broker.linkIsUp,
+  });
+  const carried = new Carried({ authority, record, table, chains, leases, send: (message) => broker.publish(message) });
   const intake = new Intake({
     authority,
     record,
     table,
     carried,
     unlocks,
+    orders,
     stickers,
+    leases,
     clock,
     log,
     send: (message) => broker.publish(message),
@@ -98,17 +118,36 @@ export async function createCloud(options: CloudOptions): Promise<Result<Cloud, 
     clock,
     refused: (phone, what, code, bytes) => intake.refuse(phone, what, code, bytes),
   });
-  const broker = await UpstreamBroker.create(
-    {
-      site: () => authority.site?.id,
-      passwordHash: (gateway) => authority.state.gateways[gateway]?.passwordHash,
-      intake: (gateway, topic, payload) => intake.receive(gateway, topic, payload),
-      refused: (from, topic, code, bytes) => intake.refuse(from, topic, code, bytes),
-    },
-    log,
-  );
+  const refused = (...[from, topic, code, bytes]: Parameters<Intake["refuse"]>): void =>
+    intake.refuse(from, topic, code, bytes);
+  const broker: UpstreamPort =
+    options.externalBroker === undefined
+      ? await UpstreamBroker.create(
+          {
+            site: () => authority.site?.id,
+            passwordHash: (gateway) => authority.state.gateways[gateway]?.passwordHash,
+            intake: (gateway, topic, payload) => intake.receive(gateway, topic, payload),
+            refused,
+          },
+          log,
+        )
+      : new ExternalUpstream({
+          settings: options.externalBroker,
+          rules: {
+            site: () => authority.site?.id,
+            isGateway: (id) => authority.state.gateways[id] !== undefined,
+            speakerOf: (device) => speakerOf({ authority, table }, device),
+            intake: (gateway, topic, payload) => intake.receive(gateway, topic, payload),
+            refused,
+            onConnected: () => publishDesired(),
+          },
+          clock,
+          fraction: () => readU32(ports.random(4), 0) / 2 ** 32,
+          log,
+        });
   const publishDesired = (): void => {
-    for (const message of allDesired(authority, (device) => chains.release(device))) broker.publish(message);
+    for (const message of allDesired(authority, (device) => lockWordsOf({ authority, chains, table }, device)))
+      broker.publish(message);
   };
   authority.renewPolicies();
   publishDesired();
@@ -127,6 +166,7 @@ export async function createCloud(options: CloudOptions): Promise<Result<Cloud, 
     outbox,
     unlocks,
     unlockRecord,
+    orders,
     stickers,
     stickerRecord,
     ports,

@@ -2,7 +2,7 @@
 import { bytesToBase64 } from "../../protocol/base/bytes.ts";
 import { type DeviceId, type UnixSeconds, unixSeconds } from "../../protocol/base/units.ts";
 import { linkPanelModel, modelByName } from "../../protocol/firmware/models.ts";
-import type { Site } from "../../protocol/site/site.ts";
+import type { Person, Site } from "../../protocol/site/site.ts";
 import { issueCourierCertificate, signOpenSnapshot } from "../../protocol/sync/authority.ts";
 import { makeDeviceLogin } from "../../protocol/wire/device-login.ts";
 import {
@@ -18,16 +18,17 @@ import { DELEGATION_SECONDS_MAX, issueTimeDelegate } from "../../protocol/wire/t
 import type { Authority } from "./authority.ts";
 import type { GatewayState } from "./authority-state.ts";
 import type { OutgoingMessage } from "./broker.ts";
+import type { LockWords } from "./lock-words.ts";
 import { revocationsToSend } from "./pending-revocations.ts";
 import { seenOnWall } from "./stickers.ts";
 import { scheduleHints } from "./urgency.ts";
 
-/** Everything that is desired now. `releaseOf` gives the latest signed release of a lock's log, null when nothing is free yet. */
-export function allDesired(authority: Authority, releaseOf: (device: string) => SignedBlob | null): OutgoingMessage[] {
+/** Everything that is desired now. */
+export function allDesired(authority: Authority, wordsOf: (device: string) => LockWords): OutgoingMessage[] {
   const { site, state } = authority;
   if (site === undefined) return [];
   const gateways = Object.keys(state.gateways).map((id) => desiredOfGateway(authority, id as DeviceId));
-  const locks = site.devices.map(({ id }) => desiredOfLock(authority, id, releaseOf(id)));
+  const locks = site.devices.map(({ id }) => desiredOfLock(authority, id, wordsOf(id)));
   const devices = site.devices.map(({ id }) => desiredOfDevice(authority, id));
   const panels = site.panels.map(({ id }) => desiredOfPanel(authority, id));
   return [...gateways, ...locks, ...devices, ...panels].filter((message) => message !== undefined);
@@ -42,15 +43,15 @@ export function desiredOfGateway(authority: Authority, gateway: DeviceId): Outgo
     v: 1,
     kind: "gateway",
     revision: authority.nextRevision(),
-    site: { id: site.id, name: site.name, timeZone: site.timeZone },
+    site: { id: site.id, name: site.name, timeZone: site.timeZone, doorcodeDigits: shortestDoorcode(site) },
     courierCertificate: courierCertificateOf(authority, gateway, known),
     timeDelegate: timeDelegateOf(authority, gateway, known),
+    visitLeaseSeconds: authority.hasSeveralGateways ? authority.visitLeaseSeconds : null,
     pairing: { root: bytesToBase64(authority.root), keyset: blobFields(authority.keyset) },
     devices: [...siteDevices(authority, site), ...sitePanels(site)],
     // Somebody who is still let in somewhere has a name there, though the site has forgotten it.
-    people: [...authority.departedPeople(), ...site.people]
-      .slice(0, PEOPLE_LIMIT)
-      .map(({ id, name }) => ({ id, name })),
+    people: [...authority.departedPeople(), ...site.people.map(personFields)].slice(0, PEOPLE_LIMIT),
+    settings: state.gatewaySettings[gateway] ?? null,
   });
   return { topic: { site: site.id, device: gateway, channel: "desired" }, payload };
 }
@@ -59,7 +60,7 @@ export function desiredOfGateway(authority: Authority, gateway: DeviceId): Outgo
 export function desiredOfLock(
   authority: Authority,
   device: DeviceId,
-  release: SignedBlob | null,
+  { release, confirmed }: LockWords,
 ): OutgoingMessage | undefined {
   const { site, state } = authority;
   const policy = state.policies[device];
@@ -81,6 +82,8 @@ export function desiredOfLock(
       bytes: bytesToBase64(bytes),
     })),
     release: release === null ? null : blobFields(release),
+    confirmed:
+      confirmed === null ? null : { ...confirmed, at: unixSeconds(confirmed.at), by: confirmed.by as DeviceId | null },
     revocations: revocationsToSend(revocations),
   });
   return { topic: { site: site.id, device, channel: "desired" }, payload };
@@ -137,7 +140,7 @@ export function doorNameOf(site: Site, door: string): string {
 function siteDevices(authority: Authority, site: Site) {
   return site.devices.map(({ id, model, door, address }) => {
     const pairing = authority.state.pairings[id];
-    const shared = { id, model, network: modelByName[model].network, door, doorName: doorNameOf(site, door) };
+    const shared = { id, model, network: modelByName[model].network, door, ...doorFields(site, door) };
     if (authority.state.enrolled.includes(id)) return { ...shared, login: loginFields(authority, id) };
     if (pairing === undefined) return address === undefined ? shared : { ...shared, address };
     return {
@@ -160,8 +163,28 @@ function sitePanels(site: Site) {
     model: linkPanelModel,
     network: modelByName[linkPanelModel].network,
     door,
-    doorName: doorNameOf(site, door),
+    ...doorFields(site, door),
   }));
+}
+
+function doorFields(site: Site, id: string) {
+  const door = site.doors.find((one) => one.id === id);
+  if (door === undefined) return { doorName: id };
+  const { name, kind, unit } = door;
+  return { doorName: name, doorKind: kind, ...(unit === undefined ? {} : { doorUnit: unit }) };
+}
+
+function shortestDoorcode({ doorcodeDigits, credentials }: Site): number {
+  const permanent = credentials.flatMap(({ kind, digits }) =>
+    kind === "permanent-doorcode" && digits !== undefined ? [digits.length] : [],
+  );
+  return Math.min(doorcodeDigits, ...permanent);
+}
+
+/** As much as the gateway's door log needs, and no more: who has no role here is taken for a resident (SPEC M18). */
+function personFields({ id, name, role, unit }: Person) {
+  if (role === "RESIDENT") return { id, name };
+  return role === "MANAGER" && unit !== undefined ? { id, name, role, unit } : { id, name, role };
 }
 
 /** Null until the gateway has told its key. An empty list of locks means every lock of this authority (SPEC O2). */

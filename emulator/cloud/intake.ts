@@ -10,6 +10,8 @@ import { failed, ok, type Result } from "../../protocol/base/result.ts";
 import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
 import { type Birth, birthSchema } from "../../protocol/wire/messages/birth.ts";
 import {
+  leaseCommandSchema,
+  leaseResultSchema,
   pairCommandSchema,
   pairResultSchema,
   stickerCommandSchema,
@@ -20,6 +22,7 @@ import {
   unlockResultSchema,
 } from "../../protocol/wire/messages/command.ts";
 import { eventBatchSchema } from "../../protocol/wire/messages/event.ts";
+import { GATEWAY_COMMAND_LIMIT_BYTES, gatewayResultSchema } from "../../protocol/wire/messages/gateway-command.ts";
 import { healthSchema } from "../../protocol/wire/messages/health.ts";
 import { exposureSchema, reportedSchema } from "../../protocol/wire/messages/reported.ts";
 import { stateSchema } from "../../protocol/wire/messages/state.ts";
@@ -32,10 +35,13 @@ import type { BrokerRefusal, OutgoingMessage } from "./broker.ts";
 import type { Carried, LogFault, ReportFault, TimeFault } from "./carried.ts";
 import { blobFields, desiredOfGateway } from "./desired.ts";
 import type { DeviceTable } from "./device-table.ts";
+import type { GatewayOrders, OrderResultFault } from "./gateway-orders.ts";
+import { speakerOf } from "./lock-words.ts";
 import type { CloudLog } from "./log.ts";
 import type { EventRecord } from "./record.ts";
 import type { StickerDesk } from "./sticker-desk.ts";
 import type { UnlockResultFault, Unlocks } from "./unlocks.ts";
+import type { VisitLeaseDesk } from "./visit-leases.ts";
 
 export type IntakeFault =
   | PayloadFault
@@ -45,6 +51,7 @@ export type IntakeFault =
   | LogFault
   | ReportFault
   | UnlockResultFault
+  | OrderResultFault
   | { readonly code: "command-unknown" };
 
 export interface IntakeParts {
@@ -53,7 +60,9 @@ export interface IntakeParts {
   readonly table: DeviceTable;
   readonly carried: Carried;
   readonly unlocks: Unlocks;
+  readonly orders: GatewayOrders;
   readonly stickers: StickerDesk;
+  readonly leases: VisitLeaseDesk;
   readonly clock: WorldClock;
   readonly log: CloudLog;
   /** Sends what the authority says; called after what it answers is on disk. */
@@ -121,9 +130,13 @@ export class Intake {
         return this.#keep(topic, healthSchema, payload, (message) => {
           this.#parts.table.put(topic.device, "health", message, now);
           this.#parts.unlocks.heardBoot(topic.device, message.bootCount, message.boot);
+          if (topic.device === gateway) this.#parts.orders.heardBoot(gateway, message.gatewayBoot);
+          this.#parts.carried.knowsDesired(topic.device, message.sync?.desired ?? null, now);
         });
       case "result":
-        return this.#unlockResult(gateway, topic, payload);
+        return topic.name === "gateway"
+          ? this.#gatewayResult(gateway, topic, payload)
+          : this.#unlockResult(gateway, topic, payload);
       case "reported":
         return topic.device === gateway
           ? this.#exposure(gateway, payload, now)
@@ -170,7 +183,13 @@ export class Intake {
     this.#tellGateway(gateway, now);
   }
 
-  #keep<Schema extends z.ZodType<{ readonly device: DeviceId }>>(
+  /** SPEC G24: a gateway that comes back says at first what it knew when it went; another has spoken for the device since. */
+  #isAnothersToSay(device: DeviceId, via: DeviceId | undefined): boolean {
+    const speaker = via === undefined ? undefined : speakerOf(this.#parts, device);
+    return speaker !== undefined && speaker !== via;
+  }
+
+  #keep<Schema extends z.ZodType<{ readonly device: DeviceId; readonly via?: DeviceId | undefined }>>(
     topic: Topic,
     schema: Schema,
     payload: Uint8Array,
@@ -179,7 +198,7 @@ export class Intake {
     const message = parsePayload(schema, payload);
     if (!message.ok) return message;
     if (message.value.device !== topic.device) return failed({ code: "device-mismatch" });
-    put(message.value);
+    if (!this.#isAnothersToSay(topic.device, message.value.via)) put(message.value);
     return ok(undefined);
   }
 
@@ -200,6 +219,13 @@ export class Intake {
     return ok(undefined);
   }
 
+  #gatewayResult(gateway: DeviceId, topic: Topic, payload: Uint8Array): Result<void, IntakeFault> {
+    const result = parsePayload(gatewayResultSchema, payload, GATEWAY_COMMAND_LIMIT_BYTES);
+    if (!result.ok) return result;
+    if (result.value.device !== topic.device || topic.device !== gateway) return failed({ code: "device-mismatch" });
+    return this.#parts.orders.heardResult(gateway, result.value);
+  }
+
   #unlockResult(gateway: DeviceId, topic: Topic, payload: Uint8Array): Result<void, IntakeFault> {
     if (topic.name !== "unlock") return failed({ code: "command-unknown" });
     const result = parsePayload(unlockResultSchema, payload, UNLOCK_PAYLOAD_LIMIT_BYTES);
@@ -212,13 +238,15 @@ export class Intake {
   #command(gateway: DeviceId, topic: Topic, payload: Uint8Array, now: UnixMs): Result<void, IntakeFault> {
     if (topic.device !== AUTHORITY_ID) return failed({ code: "command-unknown" });
     if (topic.name === "pair") return this.#pair(gateway, topic, payload);
+    if (topic.name === "lease") return this.#lease(gateway, topic, payload);
     if (topic.name === "sticker") return this.#sticker(gateway, topic, payload);
     if (topic.name !== "time") return failed({ code: "command-unknown" });
     const command = parsePayload(timeCommandSchema, payload);
     if (!command.ok) return command;
     const { id, from, device, nonce } = command.value;
     if (from !== gateway) return failed({ code: "gateway-mismatch" });
-    const answer = this.#parts.carried.answerTime(device, nonce, now);
+    const { carried } = this.#parts;
+    const answer = device === gateway ? carried.answerGatewayTime(nonce, now) : carried.answerTime(device, nonce, now);
     const result = answer.ok
       ? { state: "done" as const, answer: blobFields(answer.value) }
       : { state: "refused" as const, reason: timeRefusals[answer.fault.code] };
@@ -258,6 +286,32 @@ export class Intake {
       payload: formatPayload(pairResultSchema, { v: 1, id, device, ...result }),
     });
     if (done.ok) onPaired();
+    return ok(undefined);
+  }
+
+  /** A gateway asks whether it may visit a lock, or says that its visit is over. SPEC G20. */
+  #lease(gateway: DeviceId, topic: Topic, payload: Uint8Array): Result<void, IntakeFault> {
+    const { authority, leases, send } = this.#parts;
+    const command = parsePayload(leaseCommandSchema, payload);
+    if (!command.ok) return command;
+    const { id, from, device, action } = command.value;
+    if (from !== gateway) return failed({ code: "gateway-mismatch" });
+    if (action === "end") {
+      leases.end(gateway, device);
+      return ok(undefined);
+    }
+    const isLock = authority.state.pairings[device] !== undefined;
+    const judged = isLock ? leases.take(gateway, device) : undefined;
+    const result =
+      judged === undefined
+        ? { state: "refused" as const, reason: "no-such-lock" as const }
+        : judged.granted
+          ? { state: "done" as const, forMs: judged.forMs }
+          : { state: "refused" as const, reason: "held" as const, forMs: judged.forMs, by: judged.by };
+    send({
+      topic: { site: topic.site, device: gateway, channel: "result", name: "lease" },
+      payload: formatPayload(leaseResultSchema, { v: 1, id, device, ...result }),
+    });
     return ok(undefined);
   }
 

@@ -3,11 +3,11 @@
  * from it. A phone is trusted with nothing that a gateway is not: it cannot read what it carries, and what it brings counts by the lock's
  * own seals and MACs. It has no time delegation. SPEC O2, Y17.
  */
+import type { Role } from "../../protocol/access/roles.ts";
 import { failed, ok, type Result } from "../../protocol/base/result.ts";
 import { type DeviceId, parseDeviceId, type UnixSeconds, unixSeconds } from "../../protocol/base/units.ts";
 import { modelByName } from "../../protocol/firmware/models.ts";
 import { isRevoked, personById } from "../../protocol/site/rights.ts";
-import type { Role } from "../../protocol/site/site.ts";
 import { issueCourierCertificate } from "../../protocol/sync/authority.ts";
 import type { CourierLoad } from "../../protocol/sync/courier-sync.ts";
 import type { DeviceEvent } from "../../protocol/wire/messages/event.ts";

@@ -21,6 +21,8 @@ export async function runCloud(settings: CloudSettings): Promise<number> {
     stateDirectory: settings.stateDirectory,
     keys: cloudKeysFromSeed(seededRandom(settings.seed, "authority").bytes(32)),
     publicUrl: settings.publicUrl ?? `http://127.0.0.1:${settings.httpPort}`,
+    visitLeaseSeconds: settings.visitLeaseSeconds,
+    externalBroker: settings.externalBroker,
     ports: { clock: realClock, random: (length) => random.bytes(length) },
     log,
   });
@@ -43,7 +45,10 @@ export async function runCloud(settings: CloudSettings): Promise<number> {
 }
 
 /** Undefined when both listen and the ready line is out; else the port that is in use. */
-async function listen(cloud: Cloud, { httpPort, mqttPort, publicUrl }: CloudSettings): Promise<number | undefined> {
+async function listen(
+  cloud: Cloud,
+  { httpPort, mqttPort, publicUrl, externalBroker }: CloudSettings,
+): Promise<number | undefined> {
   const mqtt = await cloud.broker.listen(mqttPort);
   if (!mqtt.ok) return mqtt.fault.port;
   try {
@@ -53,7 +58,8 @@ async function listen(cloud: Cloud, { httpPort, mqttPort, publicUrl }: CloudSett
     throw error;
   }
   const http = `http://127.0.0.1:${httpPort}`;
-  const ready = { ready: "cloud", http, mqtt: `mqtt://127.0.0.1:${mqtt.value}`, publicUrl: cloud.authority.publicUrl };
+  const broker = externalBroker?.urls[0] ?? `mqtt://127.0.0.1:${mqtt.value}`;
+  const ready = { ready: "cloud", http, mqtt: broker, publicUrl: cloud.authority.publicUrl };
   process.stdout.write(`${JSON.stringify(ready)}\n`);
   return undefined;
 }

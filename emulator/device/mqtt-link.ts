@@ -8,6 +8,7 @@
 import mqtt, { type MqttClient } from "mqtt";
 import { z } from "zod";
 import type { DeviceId } from "../../protocol/base/units.ts";
+import { formatEnrolmentTopic } from "../../protocol/wire/enrolment-topic.ts";
 import { birthSchema } from "../../protocol/wire/messages/birth.ts";
 import {
   UNLOCK_PAYLOAD_LIMIT_BYTES,
@@ -24,18 +25,26 @@ import { stateSchema } from "../../protocol/wire/messages/state.ts";
 import { formatPayload, parsePayload } from "../../protocol/wire/payload.ts";
 import { type Channel, formatTopic } from "../../protocol/wire/topics.ts";
 import type { WorldClock } from "../world/clock.ts";
+import type { CertificateRenewal } from "./certificate-renewal.ts";
 import type { EventJournal } from "./event-journal.ts";
 import { refusalToAnswer, type UnlockAnswer } from "./networked-device.ts";
+import { reconnectPauseMs } from "./reconnect-pause.ts";
 
 export interface MqttLinkOptions {
   readonly url: string;
   readonly site: string;
   readonly device: DeviceId;
   readonly password: string | null;
+  /** Where the URL says mqtts, PEM: who may have signed the broker's certificate, and this device's own, for a broker that wants one. */
+  readonly tls?: { readonly ca: string; readonly certificate?: string; readonly key?: string };
+  /** The device's own certificate from its gateway, which may be another one at each connection. */
+  readonly renewal?: CertificateRenewal;
   readonly journal: EventJournal;
   readonly clock: WorldClock;
   /** 0..1, for the pause before the next try. */
   readonly jitter: () => number;
+  /** Networked devices of the site, this one included, so that they do not all come back at once. 1 when absent. */
+  readonly siteDevices?: number;
   readonly birth: () => z.input<typeof birthSchema>;
   readonly health: () => z.input<typeof healthSchema>;
   /** What the device holds, under its MAC; undefined: it has no key for that. */
@@ -54,6 +63,8 @@ export class MqttLink {
   #connected = false;
   #stopped = false;
   #failures = 0;
+  /** How often in a row events were sent and no receipt came, over all connections. */
+  #unanswered = 0;
   /** First sequence that was not yet sent on this connection. */
   #nextToSend = 1;
   #cancelTimer: () => void = () => undefined;
@@ -68,8 +79,12 @@ export class MqttLink {
   }
 
   start(): void {
-    const { url, device, password } = this.#options;
+    const { url, device, password, renewal } = this.#options;
+    const tls = renewal?.tls() ?? this.#options.tls;
     const client = mqtt.connect(url, {
+      ...(tls === undefined ? {} : { ca: tls.ca }),
+      ...(tls?.certificate === undefined ? {} : { cert: tls.certificate }),
+      ...(tls?.key === undefined ? {} : { key: tls.key }),
       clientId: device,
       username: device,
       ...(password === null ? {} : { password }),
@@ -86,6 +101,7 @@ export class MqttLink {
     client.on("message", (topic, payload, { retain }) => {
       if (topic === this.#topic("receipt")) this.#receiptCame(payload);
       else if (topic === this.#topic("desired")) this.#desiredCame(payload);
+      else if (topic === this.#answerTopic) this.#options.renewal?.answer(new Uint8Array(payload));
       else if (topic === this.#topic("command", "unlock")) this.#unlockCame(payload, retain);
     });
     client.on("error", (cause) => {
@@ -99,6 +115,16 @@ export class MqttLink {
     if (!this.#connected) return;
     if (what === "health") this.#publishRetained("health", formatPayload(healthSchema, this.#options.health()));
     else this.#sendEvents();
+  }
+
+  /** Asks for the next certificate when two thirds of this one's life are over. */
+  renewIfDue(): void {
+    const { renewal, device } = this.#options;
+    if (renewal === undefined || !this.#connected) return;
+    renewal.request().then((payload) => {
+      if (payload === undefined) return;
+      this.#client?.publish(formatEnrolmentTopic({ client: device, end: "request" }), payload, { qos: 1 });
+    });
   }
 
   /** Says goodbye in order; fulfilled within `STOP_LIMIT_MS`, whatever the broker does. */
@@ -119,6 +145,7 @@ export class MqttLink {
     this.#failures = 0;
     this.#nextToSend = journal.through + 1;
     const topics = [this.#topic("receipt"), this.#topic("desired"), this.#topic("command", "+")];
+    if (this.#options.renewal !== undefined) topics.push(this.#answerTopic);
     this.#client?.subscribe(topics, { qos: 1 }, (error) => {
       // Without receipts nothing would ever be freed: a broker that refuses them is left and tried again.
       if (error !== null) this.#client?.end(true);
@@ -128,6 +155,7 @@ export class MqttLink {
     this.#publishRetained("health", formatPayload(healthSchema, health()));
     this.#sayReported();
     this.#sayHealthRegularly();
+    this.renewIfDue();
     this.#sendEvents();
     onChange({ connected: true });
   }
@@ -146,14 +174,16 @@ export class MqttLink {
       this.#options.onChange({ connected: false, ...(error === undefined ? {} : { error }) });
     }
     this.#failures += 1;
-    const pauseMs = Math.min(PAUSE_MAX_MS, PAUSE_MIN_MS * 2 ** Math.min(this.#failures, 6));
-    this.#cancelTimer = this.#options.clock.after(pauseMs * (0.5 + this.#options.jitter() / 2), () => this.start());
+    const { clock, jitter, siteDevices = 1 } = this.#options;
+    const pauseMs = reconnectPauseMs({ siteDevices }, this.#failures, jitter());
+    this.#cancelTimer = clock.after(pauseMs, () => this.start());
   }
 
   #receiptCame(payload: Uint8Array): void {
     const receipt = parsePayload(receiptSchema, payload);
     // A payload that is no receipt is not answered; the events stay and are sent again when their time comes.
     if (!receipt.ok || receipt.value.device !== this.#options.device) return;
+    this.#unanswered = 0;
     const { through, missing } = receipt.value;
     if (through !== null) this.#options.journal.receive(through);
     for (const { from, to } of missing) this.#sendRange(from, to);
@@ -211,7 +241,11 @@ export class MqttLink {
     this.#cancelTimer();
     const { journal, clock } = this.#options;
     if (journal.through >= journal.next - 1) return;
-    this.#cancelTimer = clock.after(RECEIPT_TIMEOUT_MS, () => {
+    const waitMs = Math.min(RECEIPT_TIMEOUT_MS * 2 ** Math.min(this.#unanswered, 6), RECEIPT_TIMEOUT_CAP_MS);
+    this.#cancelTimer = clock.after(waitMs, () => {
+      this.#unanswered += 1;
+      // SPEC B18: a broker may have lost the subscription and still answer; only a new connection makes a new one.
+      if (this.#unanswered % UNANSWERED_PER_CONNECTION === 0) return void this.#client?.end(true);
       this.#nextToSend = journal.through + 1;
       this.#sendEvents();
     });
@@ -230,6 +264,7 @@ export class MqttLink {
   #sayHealthRegularly(): void {
     this.#cancelHealth = this.#options.clock.after(HEALTH_EVERY_MS, () => {
       this.notify("health");
+      this.renewIfDue();
       this.#sayHealthRegularly();
     });
   }
@@ -245,6 +280,10 @@ export class MqttLink {
     const { device, clock } = this.#options;
     const heardAt = online ? Math.floor(clock.nowMs() / 1000) : null;
     return formatPayload(stateSchema, { v: 1, device, online, heardAt });
+  }
+
+  get #answerTopic(): string {
+    return formatEnrolmentTopic({ client: this.#options.device, end: "answer" });
   }
 
   #topic(channel: Channel, name?: string): string {
@@ -263,11 +302,12 @@ const namedCommand = z.object({ id: unlockCommandSchema.shape.id });
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const KEEPALIVE_SECONDS = 15;
-const PAUSE_MIN_MS = 100;
-const PAUSE_MAX_MS = 5_000;
 const STOP_LIMIT_MS = 500;
 /** A receipt follows a commit to disk, which takes milliseconds; after this long the message or the receipt was lost. */
 const RECEIPT_TIMEOUT_MS = 3_000;
+/** The gateway may be away for days; its devices do not send everything again every 3 s all the while. */
+const RECEIPT_TIMEOUT_CAP_MS = 60_000;
+const UNANSWERED_PER_CONNECTION = 4;
 /** Events under way without a receipt: four full batches. */
 const WINDOW_EVENTS = 4 * EVENT_BATCH_LIMIT;
 const HEALTH_EVERY_MS = 30_000;

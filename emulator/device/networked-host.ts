@@ -3,9 +3,13 @@ import type { Attempt } from "../../protocol/access/attempt.ts";
 import { bytesToBase64 } from "../../protocol/base/bytes.ts";
 import type { Result } from "../../protocol/base/result.ts";
 import type { DeviceId } from "../../protocol/base/units.ts";
+import { parseClaim } from "../../protocol/wire/claim-string.ts";
 import type { UnlockCommandMessage } from "../../protocol/wire/messages/command.ts";
 import type { DeviceDesired } from "../../protocol/wire/messages/desired.ts";
 import type { WorldClock } from "../world/clock.ts";
+import { CertificateRenewal } from "./certificate-renewal.ts";
+import type { DeviceIdentity } from "./device-identity.ts";
+import { Enrolling } from "./enrolling.ts";
 import type { KeypadKey } from "./keypad.ts";
 import type { LockOutcome } from "./lock.ts";
 import { MqttLink } from "./mqtt-link.ts";
@@ -24,9 +28,14 @@ export interface NetworkedHostOptions {
   readonly serial: string;
   readonly hardwareVersion: string;
   readonly firmware: NetworkedDevice;
+  /** `mqtts:` has the device enrol with a claim string, and come with its certificate instead of a password. */
   readonly brokerUrl: string;
+  /** Of a device that enrols. */
+  readonly identity?: DeviceIdentity;
   readonly clock: WorldClock;
   readonly jitter: () => number;
+  /** Networked devices of the site, as the link wants to know them. */
+  readonly siteDevices?: number;
   readonly onChange: (device: DeviceId) => void;
   /** An entry was thrown away and nobody waits to hear it: the key by key typist has left. */
   readonly onTimeout: (device: DeviceId, outcome: LockOutcome) => void;
@@ -34,6 +43,8 @@ export interface NetworkedHostOptions {
   readonly onUnlock: (device: DeviceId, answer: UnlockAnswer) => void;
   /** A policy came: the version that decides now, or why it was not taken. */
   readonly onPolicy: (device: DeviceId, came: Result<HeldVersion, PolicyRefusal>) => void;
+  /** The device was given its certificate or the next one; or the code of why not. */
+  readonly onCertificate?: (device: DeviceId, fault: string | undefined) => void;
   readonly onLink: (device: DeviceId, change: { readonly connected: boolean; readonly error?: string }) => void;
 }
 
@@ -41,6 +52,7 @@ export class NetworkedHost {
   readonly firmware: NetworkedDevice;
   readonly #options: NetworkedHostOptions;
   #link: MqttLink | undefined;
+  #enrolling: Enrolling | undefined;
   #cancelWake: () => void = () => undefined;
   #waiting: ((outcome: LockOutcome) => void)[] = [];
   /** As `onChange` last found the keypad: that it goes dark by itself is news too. */
@@ -55,17 +67,50 @@ export class NetworkedHost {
 
   /** Goes on the network with what enrolment gave. */
   connect(password: string, enrolment: Enrolment): void {
-    if (this.#link !== undefined) return;
+    if (this.#link !== undefined || this.#enrolling !== undefined) return;
     this.firmware.enrol(enrolment);
-    const { device, site, brokerUrl, clock, jitter, onLink } = this.#options;
+    const { device, brokerUrl: url, clock, jitter, identity, onCertificate = () => undefined } = this.#options;
+    if (!this.#usesCertificate || identity === undefined) return this.#startLink({ password });
+    const renewal = new CertificateRenewal({ identity, clock, onAnswer: (fault) => onCertificate(device, fault) });
+    const startLink = (): void => {
+      if (this.#link === undefined) this.#startLink({ password: null, renewal });
+    };
+    this.#enrolling = new Enrolling({
+      ...{ url, identity, clock, jitter },
+      onEnrolled: () => {
+        onCertificate(device, undefined);
+        startLink();
+      },
+      onFault: (code) => onCertificate(device, code),
+    });
+    if (identity.held !== null) startLink();
+    this.#enrolling.start();
+  }
+
+  /** Somebody gives the device a claim string, by its set-up page or its camera. False: it is none, or this device needs none. */
+  takeClaim(text: string): boolean {
+    if (!this.#usesCertificate || !parseClaim(text).ok) return false;
+    this.#options.identity?.takeClaim(text);
+    this.#enrolling?.start();
+    return true;
+  }
+
+  get #usesCertificate(): boolean {
+    const { brokerUrl, identity } = this.#options;
+    return brokerUrl.startsWith("mqtts:") && identity !== undefined;
+  }
+
+  #startLink(login: { readonly password: string | null; readonly renewal?: CertificateRenewal }): void {
+    const { device, site, brokerUrl, clock, jitter, siteDevices, onLink } = this.#options;
     this.#link = new MqttLink({
+      ...login,
       url: brokerUrl,
       site,
       device,
-      password,
       journal: this.firmware.journal,
       clock,
       jitter,
+      ...(siteDevices === undefined ? {} : { siteDevices }),
       birth: () => this.#birth(),
       health: () => this.#health(),
       reported: () => this.#reported(),
@@ -127,6 +172,7 @@ export class NetworkedHost {
   }
 
   async stop(): Promise<void> {
+    this.#enrolling?.stop();
     await this.#link?.stop();
     // After the link's last word, which would set the timer again.
     this.#cancelWake();

@@ -63,6 +63,7 @@ async function poll() {
   if (people.ok)
     state.revoked = new Set(people.body.filter((person) => person.revokedAt !== null).map((person) => person.id));
   showPeers(link.ok);
+  showAttention();
   for (const device of state.world?.devices ?? []) showAgentPart(device);
   for (const person of state.world?.people ?? []) showRevoked(person);
   for (const line of lineByNumber.values()) showRecorded(line);
@@ -84,6 +85,27 @@ function showPeers(cloudAnswers) {
   button.disabled = state.linkUp === null;
   button.setAttribute("aria-pressed", String(state.linkUp === false));
   setText(button, state.linkUp === false ? "Restore the link upstream" : "Cut the link upstream");
+}
+
+/** The groups in the order of `doorlink status`; what each item wants done stands in its title. */
+function showAttention() {
+  const attention = state.agent?.attention;
+  const groups = [
+    ["Sync", attention?.sync],
+    ["Upgrade", attention?.upgrade],
+    ["Low battery", attention?.lowBattery],
+    ["Stickers", attention?.stickers],
+    ["Alerts", attention?.alerts],
+  ];
+  const rows = groups.map(([name, items]) => {
+    const texts = (items ?? []).map(({ who, what, remedy }) => el("li", { title: remedy }, `${who}: ${what}`));
+    const said = items === undefined ? "unknown" : texts.length === 0 ? "nothing" : el("ul", {}, ...texts);
+    return el("div", {}, el("dt", {}, name), el("dd", { class: texts.length === 0 ? "quiet" : "" }, said));
+  });
+  const shown = byId("attention");
+  const fresh = el("dl", {}, ...rows);
+  // Left alone while nothing changes, so that a reader keeps their place.
+  if (shown.innerHTML !== fresh.innerHTML) shown.replaceChildren(...rows);
 }
 
 async function switchLink() {

@@ -16,6 +16,7 @@ import type { CommandState } from "../../protocol/wire/command-state.ts";
 import { formatSetupCode, SETUP_SECRET_BYTES } from "../../protocol/wire/setup-code.ts";
 import { Battery } from "../device/battery.ts";
 import { Deadbolt } from "../device/deadbolt.ts";
+import { DeviceIdentity } from "../device/device-identity.ts";
 import { EventJournal } from "../device/event-journal.ts";
 import { FileFlash } from "../device/flash.ts";
 import { copiedKeycard, keycard } from "../device/keycard.ts";
@@ -51,7 +52,7 @@ export type House = {
 export type ActFault =
   | { readonly code: "no-such-device" | "no-such-person" | "no-keypad" | "not-a-code" | "no-usable-credential" }
   | { readonly code: "no-such-credential" | "credential-not-theirs" | "no-keyway" | "key-does-not-fit" | "no-deadbolt" }
-  | { readonly code: "no-setup-code" | "not-a-ble-lock" }
+  | { readonly code: "no-setup-code" | "not-a-ble-lock" | "not-a-claim" }
   | HandsetFault
   | PhoneSyncFault;
 
@@ -216,6 +217,16 @@ export function setupCode({ house }: InHouse, device: string): Result<string, Ac
   if (hardware?.setup === undefined) return failed({ code: "no-setup-code" });
   // What was printed when the lock was made: the key of today may be another (SPEC Z10).
   return ok(formatSetupCode({ lockPublicKey: x25519PublicKey(hardware.factoryKey), ...hardware.setup }));
+}
+
+/** Somebody gives a networked device a claim string. Faults: no-such-device, not-a-claim (or this device needs none). */
+export function giveClaim({ house, options }: InHouse, device: string, claim: string): Result<DeviceId, ActFault> {
+  const host = hostOf(house, device);
+  if (!host.ok) return host;
+  const isTaken = house.networked.get(host.value.id)?.takeClaim(claim) === true;
+  if (!isTaken) return failed({ code: "not-a-claim" });
+  options.log.add({ device: host.value.id, kind: "door", note: "was given a claim" });
+  return ok(host.value.id);
 }
 
 /** The lock forgets everything; only its setup code can give it an authority again. Faults: no-such-device, no-setup-code. */
@@ -498,8 +509,10 @@ function buildNetworked(device: SiteDevice, truth: WorldDevice, options: HouseOp
     hardwareVersion: truth.hardware,
     firmware,
     brokerUrl,
+    identity: new DeviceIdentity(join(stateFolder, `${device.id}.identity.json`)),
     clock,
     jitter: () => jitter.next(),
+    siteDevices: worldSite.site.devices.filter(({ model }) => modelByName[model].network !== "ble").length,
     onChange,
     onTimeout: (id, outcome) => recordTimeout(log, id, firmware.journal.boot, outcome),
     onPolicy: (id, came) => {
@@ -507,6 +520,10 @@ function buildNetworked(device: SiteDevice, truth: WorldDevice, options: HouseOp
       log.add({ device: id, kind: came.ok ? "synced" : "visit-failed", ...failure });
     },
     onUnlock: (id, { state, reason }) => recordUnlock(log, id, firmware, state, reason),
+    onCertificate: (id, fault) => {
+      const kind = fault === undefined ? ("synced" as const) : ("visit-failed" as const);
+      log.add({ device: id, kind, note: "certificate", ...(fault === undefined ? {} : { reason: fault }) });
+    },
     onLink: (id, { connected, error }) => {
       log.add({ device: id, kind: connected ? "online" : "offline", ...(error === undefined ? {} : { note: error }) });
     },

@@ -14,7 +14,11 @@ export function registerSiteCommand(program: Command, setExitCode: (code: number
     .argument("<file>", "the site file (YAML), such as emulator/sites/maple-court.yaml")
     .option("--http-port <port>", "port of the page and the world's API", "8700")
     .option("--cloud <url>", "HTTP address of the cloud", "http://127.0.0.1:8701")
-    .option("--agent-mqtt <url>", "address of the agent's broker", "mqtt://127.0.0.1:8704")
+    .option(
+      "--agent-mqtt <url>",
+      "address of the agent's broker; with mqtts its devices wait for claims",
+      "mqtt://127.0.0.1:8704",
+    )
     .option("--agent-http <url>", "the agent's HTTP address, for the page", "http://127.0.0.1:8703")
     .option("--bus-dir <folder>", "where the private D-Bus has its socket", ".doorlink/bus")
     .option("--state <folder>", "what devices and walls keep; folder of this process alone", ".doorlink/site")
@@ -85,7 +89,12 @@ function readFlags(file: string, flags: Flags) {
     flags.seed,
   );
   const cloudUrl = expect(urlOf(flags.cloud, "http:", "https:"), "--cloud", "an http(s) address", flags.cloud);
-  const agentMqtt = expect(urlOf(flags.agentMqtt, "mqtt:"), "--agent-mqtt", "an mqtt address", flags.agentMqtt);
+  const agentMqtt = expect(
+    urlOf(flags.agentMqtt, "mqtt:", "mqtts:"),
+    "--agent-mqtt",
+    "an mqtt(s) address",
+    flags.agentMqtt,
+  );
   const agentHttp = expect(
     urlOf(flags.agentHttp, "http:", "https:"),
     "--agent-http",

@@ -10,6 +10,7 @@
  * credentials of the family, not of each model, so `credentialsEvidence` says where the list of one model is our reading.
  */
 import type { CredentialKind } from "../access/credential-kind.ts";
+import { shippedFloors } from "./floors.ts";
 
 export const networkedOrBleModelNames = [
   "C1",
@@ -96,12 +97,12 @@ const readerDefaults = {
 
 const readerBasics = ["app-key", "pin", "rf-card", "keycard", "temp-key"] as const;
 
-function floor(version: string): FirmwareFloor {
-  return {
-    version,
-    source: "S2, Supported Devices (community.akuvox.com thread 642)",
-    readOn: "2026-11",
-  };
+/** The shipped floor of a model as an optional field; none for models of which none is published. */
+function shippedFloor(name: ModelName): Pick<DeviceModel, "floor"> {
+  const found = shippedFloors.floors.find(({ model }) => model === name);
+  if (found === undefined) return {};
+  const { version, source, readOn } = found;
+  return { floor: { version, source, readOn } };
 }
 
 export const modelByName: Readonly<Record<ModelName, DeviceModel>> = {
@@ -137,15 +138,15 @@ export const modelByName: Readonly<Record<ModelName, DeviceModel>> = {
     mechanicalKey: false,
     relockSeconds: 5,
   },
-  A08: { ...readerDefaults, name: "A08", takes: [...readerBasics, "qr"], floor: floor("108.30.11.210") },
-  EC33: { ...readerDefaults, name: "EC33", takes: [...readerBasics, "qr"], floor: floor("33.30.1.107") },
-  R20: { ...readerDefaults, name: "R20", takes: [...readerBasics, "qr"], floor: floor("320.30.12.16") },
-  R29: { ...readerDefaults, name: "R29", takes: [...readerBasics, "qr", "face"], floor: floor("29.30.10.712") },
+  A08: { ...readerDefaults, name: "A08", takes: [...readerBasics, "qr"], ...shippedFloor("A08") },
+  EC33: { ...readerDefaults, name: "EC33", takes: [...readerBasics, "qr"], ...shippedFloor("EC33") },
+  R20: { ...readerDefaults, name: "R20", takes: [...readerBasics, "qr"], ...shippedFloor("R20") },
+  R29: { ...readerDefaults, name: "R29", takes: [...readerBasics, "qr", "face"], ...shippedFloor("R29") },
   X915V2: {
     ...readerDefaults,
     name: "X915V2",
     takes: [...readerBasics, "qr", "face", "licence-plate"],
-    floor: floor("2915.30.10.707"),
+    ...shippedFloor("X915V2"),
   },
   [linkPanelModel]: {
     name: linkPanelModel,

@@ -44,11 +44,14 @@ export interface FirmwareJudgement {
   readonly floor?: FirmwareFloor;
 }
 
-/** Judges what a device of `model` reported (undefined: nothing yet). Source: SPEC F3-F4; floors: CHECKLIST rows 84-88. */
-export function judgeFirmware(model: ModelName, reported: string | undefined): FirmwareJudgement {
-  const { floor } = modelByName[model];
+/** Judges what a device of `model` reported (undefined: nothing yet). Source: SPEC F3-F4, F7; floors: CHECKLIST rows 84-88. */
+export function judgeFirmware(
+  model: ModelName,
+  reported: string | undefined,
+  floor: FirmwareFloor | undefined = modelByName[model].floor,
+): FirmwareJudgement {
   return {
-    verdict: verdictOf(model, reported),
+    verdict: verdictOf(model, reported, floor),
     model,
     ...(reported === undefined ? {} : { reported }),
     ...(floor === undefined ? {} : { floor }),
@@ -73,8 +76,8 @@ export function reportsReason(judgement: FirmwareJudgement): "reported" | "not r
   }
 }
 
-function verdictOf(model: ModelName, reported: string | undefined): FirmwareVerdict {
-  const { network, floor } = modelByName[model];
+function verdictOf(model: ModelName, reported: string | undefined, floor: FirmwareFloor | undefined): FirmwareVerdict {
+  const { network } = modelByName[model];
   if (network === "passive") return "not applicable";
   if (floor === undefined) return "no floor known";
   if (reported === undefined) return "unknown";

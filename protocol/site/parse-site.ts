@@ -6,19 +6,12 @@
  */
 import type { z } from "zod";
 import type { DoorLicence } from "../access/policy.ts";
+import type { DoorKind } from "../access/roles.ts";
 import { assert, failed, ok, type Result } from "../base/result.ts";
 import { type LocalDay, parseDeviceId, type UnixSeconds, unixSeconds } from "../base/units.ts";
 import { asFault, checkSchema, type DocumentFault, type Finding, readYaml } from "./document.ts";
 import { oddsText, siteOdds } from "./odds.ts";
-import {
-  type Door,
-  type DoorKind,
-  type Site,
-  type SiteCredential,
-  type SiteDevice,
-  type SiteFile,
-  siteFileSchema,
-} from "./site.ts";
+import { type Door, type Site, type SiteCredential, type SiteDevice, type SiteFile, siteFileSchema } from "./site.ts";
 import { siteFindings } from "./site-findings.ts";
 import { minutesOf, resolveDay, resolveTime, type SiteClock } from "./site-time.ts";
 import { isTimeZone } from "./zone.ts";

@@ -8,6 +8,7 @@
 import { z } from "zod";
 import { type CredentialKind, type CredentialState, credentialStates } from "../access/credential-kind.ts";
 import type { DoorLicence, LeaseClass } from "../access/policy.ts";
+import { type DoorKind, doorKinds, type Role, roles } from "../access/roles.ts";
 import type { DeviceId, LocalDay, UnixSeconds } from "../base/units.ts";
 import { type ModelName, networkedOrBleModelNames } from "../firmware/models.ts";
 import { isTimeText } from "./site-time.ts";
@@ -45,9 +46,6 @@ export interface GuessingRules {
   readonly waiver?: { readonly by: string; readonly reason: string };
 }
 
-export const doorKinds = ["COMMUNAL", "ELEVATOR", "ENTRANCE", "RESIDENCE", "SERVICE"] as const;
-export type DoorKind = (typeof doorKinds)[number];
-
 export interface Door {
   readonly id: string;
   readonly name: string;
@@ -80,9 +78,6 @@ export interface LinkPanel {
 }
 
 export type Unit = { readonly id: string; readonly name: string };
-
-export const roles = ["RESIDENT", "NON_RESIDENT", "GUEST", "TOURER", "MANAGER"] as const;
-export type Role = (typeof roles)[number];
 
 export interface Person {
   readonly id: string;

@@ -2,12 +2,13 @@
  * The MQTT interface as an AsyncAPI 3 document, seen from the authority: what it receives and what it sends. Made from the same zod
  * schemas that read the messages, so that the two cannot part. `protocol/asyncapi.json` is this, written out by `scripts/lib/asyncapi.ts`.
  * What JSON Schema cannot say (a base64 text's length in bytes, an id's grammar where it is a parser's) stands in the schemas alone.
- * Source: SPEC T1-T3, M1-M17; PROTOCOL part 2.
+ * Source: SPEC T1-T3, M1-M17, I3; PROTOCOL part 2.
  */
 import { z } from "zod";
 import { birthSchema } from "./messages/birth.ts";
 import { commandsByName } from "./messages/command.ts";
 import { desiredSchema } from "./messages/desired.ts";
+import { enrolmentAnswerSchema, enrolmentRequestSchema } from "./messages/enrolment.ts";
 import { eventBatchSchema } from "./messages/event.ts";
 import { healthSchema } from "./messages/health.ts";
 import { receiptSchema } from "./messages/receipt.ts";
@@ -34,7 +35,7 @@ interface Row {
   /** Of the channel and its operation. */
   readonly id: string;
   readonly channel: Channel;
-  /** What stands behind `dl/1/{site}/`. */
+  /** What stands behind `dl/1/{site}/`; a whole topic where it begins with `dl/`. */
   readonly address: string;
   readonly action: "receive" | "send";
   readonly messages: Readonly<Record<string, z.ZodType>>;
@@ -64,7 +65,7 @@ export function asyncApiDocument(): AsyncApiDocument {
 }
 
 function channelOf({ address, messages }: Row): AsyncApiChannel {
-  const full = `dl/1/{site}/${address}`;
+  const full = address.startsWith("dl/") ? address : `dl/1/{site}/${address}`;
   const names = [...full.matchAll(/\{([a-z]+)\}/g)].map(([, name = ""]) => name);
   return {
     address: full,
@@ -90,7 +91,7 @@ function payloadOf(schema: z.ZodType): object {
 }
 
 const parameterText = "[a-z0-9-]{3,32}";
-const { time, pair, sticker, unlock } = commandsByName;
+const { time, pair, sticker, lease, unlock, gateway } = commandsByName;
 
 const rows: readonly Row[] = [
   { id: "birth", channel: "birth", address: "{device}/birth", action: "receive", messages: { birth: birthSchema } },
@@ -133,6 +134,7 @@ const rows: readonly Row[] = [
   ...askedByGateway("time", time),
   ...askedByGateway("pair", pair),
   ...askedByGateway("sticker", sticker),
+  ...askedByGateway("lease", lease),
   {
     id: "command-unlock",
     channel: "command",
@@ -146,6 +148,35 @@ const rows: readonly Row[] = [
     address: "{device}/result/unlock",
     action: "receive",
     messages: { "result-unlock": unlock.result },
+  },
+  {
+    id: "command-gateway",
+    channel: "command",
+    address: "{gateway}/command/gateway",
+    action: "send",
+    messages: { "command-gateway": gateway.command },
+  },
+  {
+    id: "result-gateway",
+    channel: "result",
+    address: "{gateway}/result/gateway",
+    action: "receive",
+    messages: { "result-gateway": gateway.result },
+  },
+  // SPEC I3: on the site's own broker alone.
+  {
+    id: "enrol-request",
+    channel: "command",
+    address: "dl/1/enrol/{client}/request",
+    action: "receive",
+    messages: { "enrol-request": enrolmentRequestSchema },
+  },
+  {
+    id: "enrol-answer",
+    channel: "result",
+    address: "dl/1/enrol/{client}/answer",
+    action: "send",
+    messages: { "enrol-answer": enrolmentAnswerSchema },
   },
 ];
 

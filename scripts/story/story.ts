@@ -360,7 +360,7 @@ export class Story {
       const { upstream } = agentStatus.parse(await this.#agent("GET", "/api/status"));
       return upstream.outboxDepth === 0 ? true : undefined;
     });
-    const summary = recordSummary.parse(await this.#cloud("GET", "/api/record/summary"));
+    const summary = recordSummary.parse(await this.#cloud("GET", "/bench/record/summary"));
     const reasons = await this.#reasonsMissing();
     return {
       evidence: {
@@ -419,7 +419,7 @@ export class Story {
 
   /** Denials in the cloud's record without a reason and without the word that the firmware does not report them. */
   async #reasonsMissing(): Promise<readonly string[]> {
-    const { events } = recordEvents.parse(await this.#cloud("GET", "/api/record/events"));
+    const { events } = recordEvents.parse(await this.#cloud("GET", "/bench/record/events"));
     return events
       .filter(({ kind, reason, reasonAbsent }) => kind === "access-denied" && !reason && !reasonAbsent)
       .map(({ device, boot, sequence }) => `${device} ${boot}/${sequence} was denied without a reason`);
@@ -468,7 +468,7 @@ export class Story {
   }
 
   async #recordOf(device: string): Promise<z.output<typeof recordEvents>["events"]> {
-    return recordEvents.parse(await this.#cloud("GET", `/api/record/events?device=${device}`)).events;
+    return recordEvents.parse(await this.#cloud("GET", `/bench/record/events?device=${device}`)).events;
   }
 
   /** When the agent visited this lock last, in milliseconds of its clock; it keeps the end of every visit, whatever came of it. */
@@ -490,7 +490,7 @@ export class Story {
     const answers = [
       ["the agent's log", this.#world.urls.agent, "/api/log"],
       ["the agent's status", this.#world.urls.agent, "/api/status"],
-      ["the cloud's record", this.#world.urls.cloud, "/api/record/events"],
+      ["the cloud's record", this.#world.urls.cloud, "/bench/record/events"],
     ] as const;
     for (const [name, url, path] of answers) {
       if (standsAlone.test(JSON.stringify(await request("GET", url + path)))) places.push(name);

@@ -441,7 +441,13 @@ describe("panels on the site's own broker", () => {
     expect(world.upstream.latest("panel-r20/state")).toMatchObject({ online: true });
     await intake.take(panelId, "state", utf8(JSON.stringify({ v: 1, device: panelId, online: false, heardAt: null })));
     await world.clock.advance(0);
-    expect(world.upstream.latest("panel-r20/state")).toEqual({ v: 1, device: panelId, online: false, heardAt });
+    expect(world.upstream.latest("panel-r20/state")).toEqual({
+      v: 1,
+      device: panelId,
+      via: gatewayId,
+      online: false,
+      heardAt,
+    });
   });
 
   it("[G6] a connected device counts as heard although it says nothing", async () => {

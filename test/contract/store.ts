@@ -1,7 +1,7 @@
 /** What every store must do, run on each implementation. `open` gives an empty one; `reopen` the same one after a stop, where it has a disk. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type EventAppend, type Store, StoreError } from "../../agent/ports/store.ts";
-import { coverageToReceipt } from "../../agent/store/coverage.ts";
+import { type EventAppend, type LogQuery, type Store, StoreError } from "../../agent/ports/store.ts";
+import { COVERAGE_RANGES_MAX, coverageToReceipt } from "../../agent/store/coverage.ts";
 import type { DeviceId, UnixMs } from "../../protocol/base/units.ts";
 
 export interface StoreUnderTest {
@@ -127,11 +127,118 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
     it("reads the log of all devices newest first", async () => {
       await store.appendEvents(append({ sequences: [1, 2], atMs: 1_000 }));
       await store.appendEvents(append({ device: panel, sequences: [1], atMs: 2_000 }));
-      const log = await store.readLog(2);
+      const { events: log } = await store.readLog({ limit: 2 });
       expect(log.map(({ device, sequence }) => [device, sequence])).toEqual([
         [panel, 1],
         [lock, 2],
       ]);
+    });
+
+    it("[G65] reads the log by device, person, reason and kind, page by page", async () => {
+      const granted = said("access-granted", { person: "alice", credential: "alice-app" });
+      const denied = said("access-denied", { person: "ben", reason: "ACCOUNT_REVOKED" });
+      await store.appendEvents(append({ sequences: [1, 2], body: granted, atMs: 1_000 }));
+      await store.appendEvents(append({ sequences: [3, 4], body: denied, atMs: 2_000 }));
+      await store.appendEvents(append({ device: panel, sequences: [1, 2, 3], body: granted, atMs: 1_500 }));
+      const names = async (query: Partial<LogQuery>): Promise<unknown> =>
+        (await store.readLog({ limit: 10, ...query })).events.map(({ device, sequence }) => [device, sequence]);
+      expect(await names({ person: "ben" })).toEqual([
+        [lock, 4],
+        [lock, 3],
+      ]);
+      expect(await names({ reasons: ["ACCOUNT_REVOKED"], devices: [panel] })).toEqual([]);
+      expect(await names({ kinds: ["access-granted"], devices: [lock], limit: 1 })).toEqual([[lock, 2]]);
+      expect(await names({ sinceMs: 1_500 as UnixMs, beforeMs: 2_000 as UnixMs })).toEqual([
+        [panel, 3],
+        [panel, 2],
+        [panel, 1],
+      ]);
+      const first = await store.readLog({ limit: 3 });
+      expect(first.next).not.toBeNull();
+      const second = await store.readLog({ limit: 10, after: first.next ?? "" });
+      expect(second.next).toBeNull();
+      const all = [...first.events, ...second.events].map(({ device, sequence }) => `${device}/${sequence}`);
+      expect(all.map((name) => name.replace(/^[a-z]+-/, ""))).toEqual([
+        "c1/4",
+        "c1/3",
+        "r29/3",
+        "r29/2",
+        "r29/1",
+        "c1/2",
+        "c1/1",
+      ]);
+    });
+
+    it("[G65] what fills a hole late stands where it belongs in its log", async () => {
+      await store.appendEvents(append({ sequences: [1, 4], atMs: 1_000 }));
+      await store.appendEvents(append({ device: panel, sequences: [7], atMs: 2_000 }));
+      await store.appendEvents(append({ sequences: [2, 3], atMs: 9_000 }));
+      const { events } = await store.readLog({ limit: 10 });
+      expect(events.map(({ sequence }) => sequence)).toEqual([7, 4, 3, 2, 1]);
+    });
+
+    it("[G66] a person is taken out of what has a receipt at once, out of the rest when it has one", async () => {
+      const of = (person: string) =>
+        said("access-granted", { person, credential: `${person}-app`, detail: "Hello Alice" });
+      await store.appendEvents(append({ sequences: [1, 3], body: of("alice") }));
+      await store.appendEvents(append({ sequences: [2], body: of("ben") }));
+      await store.recordReceipt(lock, 2);
+      expect(await store.erasePerson("alice", ["alice-app"])).toMatchObject({ erased: 1 });
+      const shown = async () => (await store.readLog({ limit: 9 })).events;
+      expect(
+        (await shown()).map(({ sequence, body }) => [sequence, /alice/i.test(body.replace("Hello Alice", ""))]),
+      ).toEqual([
+        [3, false],
+        [2, false],
+        [1, false],
+      ]);
+      expect((await store.readLog({ limit: 9, person: "alice" })).events).toEqual([]);
+      const [one, two, three] = await store.readEvents(lock, -1, 9);
+      expect(one?.body).toBe(
+        '{"boot":1,"sequence":1,"at":{"unixSeconds":null,"quality":"unset"},"kind":"access-granted","erased":true}',
+      );
+      expect(two?.body).toBe(of("ben"));
+      expect(three?.body).toBe(of("alice"));
+      expect(await store.appendEvents(append({ sequences: [1], body: of("alice") }))).toMatchObject({ conflicting: 0 });
+      await store.recordReceipt(lock, 3);
+      await until(async () => (await store.readEvents(lock, 2, 1))[0]?.body.endsWith(',"erased":true}') === true);
+      // Who comes back after that is a new guest.
+      await store.appendEvents(append({ sequences: [4], body: of("alice") }));
+      expect((await store.readLog({ limit: 9, person: "alice" })).events).toHaveLength(1);
+    });
+
+    it("[G64] what upstream has had long enough goes, nothing else does, and its names stay taken", async () => {
+      const day = 24 * 3_600_000;
+      const keepMs = 90 * day;
+      const tidyAt = async (days: number) => {
+        let purged = 0;
+        for (;;) {
+          const piece = await store.tidy({ nowMs: (1_800_000_000_000 + days * day) as UnixMs, keepMs });
+          purged += piece.purged;
+          if (piece.done) return purged;
+        }
+      };
+      await store.appendEvents(append({ sequences: Array.from({ length: 600 }, (_, index) => index + 1) }));
+      expect(await tidyAt(0)).toBe(0);
+      await store.recordReceipt(lock, 550);
+      expect(await tidyAt(2)).toBe(0);
+      expect(await tidyAt(91)).toBe(0);
+      expect(await tidyAt(93)).toBe(550);
+      expect((await store.readEvents(lock, -1, 999)).map(({ sequence }) => sequence)).toEqual(
+        Array.from({ length: 50 }, (_, index) => index + 551),
+      );
+      expect(await store.coverage(lock)).toEqual([{ first: 1, last: 600 }]);
+      expect(await tidyAt(9_999)).toBe(0);
+    });
+
+    it("[G61] a log with more holes than are kept track of is refused, until they are filled", async () => {
+      const odd = Array.from({ length: COVERAGE_RANGES_MAX }, (_, index) => 2 * index + 1);
+      expect(await store.appendEvents(append({ sequences: odd }))).toMatchObject({ stored: odd.length });
+      const beyond = append({ sequences: [10_000, 10_001] });
+      expect(await store.appendEvents(beyond)).toMatchObject({ stored: 0, refused: "too-many-holes" });
+      expect(await store.appendEvents(append({ sequences: [2] }))).toMatchObject({ stored: 1 });
+      expect(await store.appendEvents(beyond)).toMatchObject({ stored: 2 });
+      expect(await store.coverage(lock)).toHaveLength(COVERAGE_RANGES_MAX);
     });
 
     it("replaces a document by kind and device, also together with events", async () => {
@@ -173,6 +280,15 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       await again.close();
     });
   });
+}
+
+/** What a store does by itself, it does soon. */
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 2_000; tries++) {
+    if (await holds()) return;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  throw new Error("it never came to hold");
 }
 
 function append(options: {

@@ -34,6 +34,8 @@ import { verifyPairingStatement } from "../../protocol/sync/pairing.ts";
 import { decodeAdvertisement, encodeAdvertisement } from "../../protocol/wire/advertisement.ts";
 import { auditEntry } from "../../protocol/wire/audit-entry.ts";
 import { auditEntryToEvent } from "../../protocol/wire/audit-event.ts";
+import { formatClaim, parseClaim } from "../../protocol/wire/claim-string.ts";
+import { formatEnrolmentTopic, parseEnrolmentTopic } from "../../protocol/wire/enrolment-topic.ts";
 import { KEYSET_SIGNED_TYPE, keyset, rootPublicKey } from "../../protocol/wire/keyset.ts";
 import {
   dailyKeyList,
@@ -359,6 +361,7 @@ function textDecoder<Value, Fault extends { readonly code: string }>(
 }
 
 const setupCodes = readVectors<{ readonly values: readonly { readonly text: string }[] }>("setup-code.json").values;
+const claims = readVectors<{ readonly values: readonly { readonly text: string }[] }>("claim-string.json").values;
 const topics = readVectors<{ readonly values: readonly { readonly text: string }[] }>("topics.json").values;
 const stickers = readVectors<{ readonly tokens: readonly { readonly text: string }[] }>("sticker-token.json").tokens;
 const stickerTexts = stickers.map(({ text }) => text);
@@ -380,6 +383,18 @@ const textDecoders: Readonly<Record<string, TextDecoder>> = {
     "DORLINK:0189AZiou",
     parseSetupCode,
     formatSetupCode,
+  ),
+  parseClaim: textDecoder(
+    claims.map(({ text }) => text),
+    "DORLINK-CAM:0189AZiou",
+    parseClaim,
+    formatClaim,
+  ),
+  parseEnrolmentTopic: textDecoder(
+    ["dl/1/enrol/claim-0123456789abcdef/request", "dl/1/enrol/panel-r20/answer"],
+    "dl/1enro+#-azAZ_",
+    (text) => orNone(parseEnrolmentTopic(text)),
+    formatEnrolmentTopic,
   ),
   parseTopic: textDecoder(
     topics.map(({ text }) => text),

@@ -8,14 +8,16 @@ const front = fileURLToPath(new URL("../../agent/front.js", import.meta.url));
 export interface AgentProcess {
   readonly http: string;
   readonly mqtt: string;
+  readonly pid: number | undefined;
   readonly stderr: () => string;
   /** Sends the signal and gives the exit code; null after SIGKILL. */
   stop(signal: "SIGTERM" | "SIGKILL"): Promise<number | null>;
 }
 
-/** Started and ready. */
-export async function startAgent(configPath: string): Promise<AgentProcess> {
-  const child = spawn(process.execPath, [front, "run", "--config", configPath], { stdio: ["ignore", "pipe", "pipe"] });
+/** Started and ready. `behind`: a command line that ends by becoming the one it is given. */
+export async function startAgent(configPath: string, behind: readonly string[] = []): Promise<AgentProcess> {
+  const [command = process.execPath, ...args] = [...behind, process.execPath, front, "run", "--config", configPath];
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
   const output = collect(child);
   await waitFor("the agent to be ready", () => output.stdout().includes("\n") || child.exitCode !== null);
   const line = output.stdout().split("\n")[0] ?? "";
@@ -24,6 +26,7 @@ export async function startAgent(configPath: string): Promise<AgentProcess> {
   return {
     http,
     mqtt,
+    pid: child.pid,
     stderr: output.stderr,
     stop: async (signal) => {
       const exited = new Promise<number | null>((resolve) => child.once("close", (code) => resolve(code)));

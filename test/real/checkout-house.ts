@@ -58,18 +58,21 @@ export class CheckoutHouse {
   readonly stderr = new Map<string, string>();
   readonly #children = new Map<string, ChildProcess>();
   readonly #ports: readonly number[];
+  readonly #scheme: "mqtt" | "mqtts";
 
-  private constructor(ports: readonly number[]) {
+  private constructor(ports: readonly number[], scheme: "mqtt" | "mqtts") {
     this.#ports = ports;
+    this.#scheme = scheme;
   }
 
-  static async create(): Promise<CheckoutHouse> {
+  /** `scheme` of the broker on the gateway: mqtts has it show certificates, and devices wait for a claim. */
+  static async create(scheme: "mqtt" | "mqtts" = "mqtt"): Promise<CheckoutHouse> {
     const ports: number[] = [];
     while (ports.length < 5) {
       const port = await freePort();
       if (!ports.includes(port)) ports.push(port);
     }
-    return new CheckoutHouse(ports);
+    return new CheckoutHouse(ports, scheme);
   }
 
   /** Order of the contract: site, cloud HTTP, cloud MQTT, agent HTTP, agent MQTT. */
@@ -114,7 +117,7 @@ export class CheckoutHouse {
       "--cloud",
       this.cloudUrl,
       "--agent-mqtt",
-      this.#url(4, "mqtt"),
+      this.#url(4, this.#scheme),
       "--agent-http",
       this.agentUrl,
       "--bus-dir",
@@ -140,7 +143,7 @@ export class CheckoutHouse {
       "site: maple-court",
       "gateway: gateway-maple",
       "stateDir: state",
-      `broker: { port: ${this.port(4)} }`,
+      `broker: { port: ${this.port(4)}${this.#scheme === "mqtts" ? ", tls: { names: [127.0.0.1] }" : ""} }`,
       `http: { port: ${this.port(3)} }`,
       `upstream: { url: "${this.#url(2, "mqtt")}", passwordFile: password, reconnect: { firstMs: 100, capMs: 1000 } }`,
       `bluetooth: { busAddress: "unix:path=${join(this.folder, "bus", "bus.sock")}", adapter: hci0 }`,

@@ -55,15 +55,15 @@ export class InstalledHouse {
     await this.#run("doorlink", ["run", "--config", join(folder("agent"), "gateway.yaml")]);
   }
 
+  /** The same gateway, run by another copy of the program: `node FILE run --config ...`. */
+  async changeAgent(file: string): Promise<void> {
+    const before = this.#children.pop();
+    if (before !== undefined) await end(before);
+    await this.#start(process.execPath, [file, "run", "--config", join(this.#home, "state/agent/gateway.yaml")]);
+  }
+
   async stop(): Promise<void> {
-    for (const child of this.#children.reverse()) {
-      if (child.exitCode !== null) continue;
-      const ended = new Promise((resolve) => child.once("exit", resolve));
-      child.kill("SIGTERM");
-      const late = setTimeout(() => child.kill("SIGKILL"), 4_000);
-      await ended;
-      clearTimeout(late);
-    }
+    for (const child of this.#children.reverse()) await end(child);
   }
 
   /** One visit, asked of the running agent; the answer as it gave it. */
@@ -91,8 +91,11 @@ sync: { automatic: false }
 
   /** Starts an installed command and waits for its word that it is ready. */
   #run(command: string, argv: readonly string[]): Promise<void> {
-    const bin = join(this.#home, "node_modules/.bin", command);
-    const child = spawn(bin, [...argv], { cwd: this.#home, stdio: ["ignore", "pipe", "pipe"] });
+    return this.#start(join(this.#home, "node_modules/.bin", command), argv);
+  }
+
+  #start(command: string, argv: readonly string[]): Promise<void> {
+    const child = spawn(command, [...argv], { cwd: this.#home, stdio: ["ignore", "pipe", "pipe"] });
     this.#children.push(child);
     let complaint = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -111,4 +114,13 @@ sync: { automatic: false }
       child.once("exit", (code) => reject(new Error(`${command} ${argv[0]} ended with ${code}: ${complaint}`)));
     });
   }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return;
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGTERM");
+  const late = setTimeout(() => child.kill("SIGKILL"), 4_000);
+  await ended;
+  clearTimeout(late);
 }

@@ -2,8 +2,8 @@
  * The agent's link upstream over Debian's Mosquitto instead of the emulated cloud's broker: a real agent process, a real broker
  * process, a device on the agent's own broker, and a tiny authority that keeps a record and writes receipts.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import mqtt, { type MqttClient } from "mqtt";
@@ -14,13 +14,15 @@ import { realClock } from "../../emulator/world/clock.ts";
 import type { DeviceId } from "../../protocol/base/units.ts";
 import { gatewayDesired, gatewayId, panel, panelPassword, site } from "../world/gateway-builder.ts";
 import { type AgentProcess, freePort, runDoorlink, startAgent, waitFor } from "./agent-process.ts";
+import type { BrokerProcess } from "./brokers/broker-process.ts";
+import { openFolder, startMosquitto } from "./brokers/start-mosquitto.ts";
 
 const device = "panel-r20" as DeviceId;
 const password = "a-password-of-this-test";
 
 let folder: string;
 let brokerPort: number;
-let broker: ChildProcess | undefined;
+let broker: BrokerProcess | undefined;
 let authority: TinyAuthority;
 let agent: AgentProcess | undefined;
 let link: MqttLink;
@@ -28,11 +30,8 @@ let journal: EventJournal;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "doorlink-mosquitto-"));
-  // Debian's Mosquitto gives up root and reads its files as its own user.
-  await mkdir(join(folder, "broker"), { mode: 0o755 });
-  execFileSync("chmod", ["755", folder]);
   brokerPort = await freePort();
-  await writeBrokerFiles();
+  await writePasswords();
   await startBroker();
   authority = new TinyAuthority();
   authority.connect();
@@ -47,7 +46,7 @@ afterEach(async () => {
   await link.stop();
   await agent?.stop("SIGKILL");
   authority.end();
-  broker?.kill("SIGKILL");
+  await broker?.stop();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -57,7 +56,7 @@ describe("upstream over Mosquitto", () => {
     await waitFor("the first events", () => authority.record.size >= 20);
 
     // The broker dies without a word and comes back having forgotten everything, retained messages included.
-    broker?.kill("SIGKILL");
+    await broker?.stop();
     logEvents(30);
     await waitFor("the agent to hold what upstream lacks", async () => (await outboxDepth()) >= 30);
     await startBroker();
@@ -204,32 +203,23 @@ async function statusText(): Promise<string> {
   return (await runDoorlink("status", "--agent", agent?.http ?? "")).stdout;
 }
 
-async function writeBrokerFiles(): Promise<void> {
+/** The users are written once; started again it has forgotten everything, retained messages included. */
+async function startBroker(): Promise<void> {
+  const passwords = join(folder, "broker", "passwords");
+  const lines = ["allow_anonymous false", `password_file ${passwords}`, "persistence false"];
+  broker = await startMosquitto({ folder: join(folder, "broker"), port: brokerPort, lines });
+}
+
+async function writePasswords(): Promise<void> {
+  await openFolder(join(folder, "broker"));
   const passwords = join(folder, "broker", "passwords");
   execFileSync("mosquitto_passwd", ["-b", "-c", passwords, "authority", password]);
   execFileSync("mosquitto_passwd", ["-b", passwords, gatewayId, password]);
-  execFileSync("chmod", ["644", passwords]);
-  const lines = [`listener ${brokerPort} 127.0.0.1`, "allow_anonymous false", `password_file ${passwords}`];
-  await writeFile(join(folder, "broker", "mosquitto.conf"), `${lines.join("\n")}\npersistence false\n`);
-}
-
-async function startBroker(): Promise<void> {
-  const child = spawn("mosquitto", ["-c", join(folder, "broker", "mosquitto.conf")], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  let said = "";
-  child.stderr.on("data", (chunk: Buffer) => {
-    said += chunk.toString();
-  });
-  broker = child;
-  await waitFor("Mosquitto to listen", () => {
-    if (child.exitCode !== null) throw new Error(`mosquitto ended: ${said}`);
-    return said.includes("running");
-  });
+  await chmod(passwords, 0o644);
 }
 
 async function writeAgentFiles(): Promise<void> {
-  await writeFile(join(folder, "password"), `${password}\n`);
+  await writeFile(join(folder, "password"), `${password}\n`, { mode: 0o600 });
   const lines = [
     `site: ${site}`,
     `gateway: ${gatewayId}`,

@@ -34,12 +34,30 @@ beforeAll(async () => {
 afterAll(() => rmSync(join(home, ".."), { recursive: true, force: true }));
 
 describe("the packed package", () => {
+  it("the bundle is the same bytes from the same sources, and names whose code is in it", async () => {
+    const again = join(home, "again");
+    mkdirSync(again);
+    const program = `await (await import(process.argv[1])).bundleAgent(process.argv[2])`;
+    const library = join(checkout, "scripts/lib/bundle.ts");
+    await mustRun(process.execPath, ["--input-type=module", "-e", program, library, again], checkout);
+    for (const name of ["doorlink.cjs", "doorlink.THIRD-PARTY.txt"]) {
+      expect(readFileSync(join(again, name)).equals(readFileSync(join(installed, "dist", name))), name).toBe(true);
+    }
+    const notes = readFileSync(join(again, "doorlink.THIRD-PARTY.txt"), "utf8");
+    for (const name of ["aedes", "@jellybrick/dbus-next", "zod"]) expect(notes).toContain(`\n${name} `);
+    expect(notes).not.toContain("Licence: not stated");
+    expect(readFileSync(join(again, "doorlink.cjs"), "latin1")).not.toMatch(/[^\0-\x7f]/);
+  });
+
   it("holds what runs and what is read, and neither tests nor sources", () => {
     const packed = readdirSync(installed, { recursive: true, encoding: "utf8" }).filter(
       (path) => !path.startsWith("node_modules"),
     );
     for (const path of ["LICENSE", "README.md", "protocol/SPEC.md", "dist/agent/main.js", "dist/emulator/main.js"]) {
       expect(packed).toContain(path);
+    }
+    for (const path of ["doorlink.cjs", "doorlink.THIRD-PARTY.txt", "install-gateway", "gateway/doorlink.service"]) {
+      expect(packed).toContain(`dist/${path}`);
     }
     for (const room of ["agent", "emulator", "protocol"]) expect(packed).toContain(`dist/${room}/index.d.ts`);
     expect(packed.filter((path) => /(^|\/)(test|scripts)\//.test(path))).toEqual([]);
@@ -86,21 +104,56 @@ export const wrong: number | undefined = parseDeviceId("c1");
   });
 });
 
-describe("the packed agent over BLE", () => {
+describe("the demo site from a packed install in an empty folder", () => {
+  let house: InstalledHouse;
+  beforeAll(async () => {
+    house = new InstalledHouse(home, 28_700);
+    await house.start();
+  });
+  afterAll(() => house.stop());
+
+  /** In one process, without a restart in between. */
+  async function syncs(count: number): Promise<readonly unknown[]> {
+    const pid = house.agentPid;
+    const outcomes: unknown[] = [];
+    for (let done = 0; done < count; done++) outcomes.push((await house.sync("lobby-lock")).body["outcome"]);
+    expect(house.agentPid).toBe(pid);
+    return [...new Set(outcomes)];
+  }
+
   // The leak of an unfixed dbus-next kills a process that keeps one bus connection at its 37th visit.
   it("makes 100 syncs in one process with whatever dbus-next npm resolved", async () => {
-    const house = new InstalledHouse(home, 28_700);
-    try {
-      await house.start();
-      const pid = house.agentPid;
-      await expect.poll(async () => (await house.sync("lobby-lock")).status, { timeout: 20_000 }).toBe(200);
-      const outcomes: unknown[] = [];
-      for (let count = 0; count < 100; count++) outcomes.push((await house.sync("lobby-lock")).body["outcome"]);
-      expect(outcomes).toEqual(Array.from({ length: 100 }, () => "in-sync"));
-      expect(house.agentPid).toBe(pid);
-    } finally {
-      await house.stop();
-    }
+    await expect.poll(async () => (await house.sync("lobby-lock")).status, { timeout: 20_000 }).toBe(200);
+    expect(await syncs(100)).toEqual(["in-sync"]);
+  }, 120_000);
+
+  it("row 125: the bundle alone, as install-gateway puts it, takes the gateway over: its devices, its locks, its screen", async () => {
+    // Outside the stranger's folder, so that no package of theirs is found from there.
+    const machine = join(home, "..", "machine");
+    const bin = join(home, "node_modules/.bin/doorlink");
+    const installing = await run(bin, ["install-gateway", "--root", machine, "--node", process.execPath], home);
+    expect(installing).toMatchObject({ code: 0, stderr: "" });
+    const bundle = join(machine, "opt/doorlink/current/doorlink.cjs");
+    // Nothing that it could borrow from is near: no package, no manifest.
+    const beside = readdirSync(join(machine, "opt/doorlink", manifest.version)).sort();
+    expect(beside).toEqual(["doorlink.THIRD-PARTY.txt", "doorlink.cjs", "gateway", "install-gateway"]);
+    await house.changeAgent(bundle);
+    const bundled = (...argv: string[]) => run(process.execPath, [bundle, ...argv, "--agent", house.agentUrl], home);
+    const connected = async (): Promise<readonly string[]> =>
+      JSON.parse((await bundled("status", "--json")).stdout).broker.connected;
+    await expect.poll(connected, { timeout: 20_000 }).not.toEqual([]);
+    expect(await syncs(40)).toEqual(["in-sync"]);
+    expect(await bundled("sync", "--all")).toMatchObject({ code: 0 });
+    const screen = (await bundled("status")).stdout;
+    expect(screen).toMatch(/^upstream +linked for/m);
+    expect(screen).toMatch(/^lobby-lock .*in-sync/m);
+    expect(await run(process.execPath, [bundle, "--version"], home)).toMatchObject({ stdout: `${manifest.version}\n` });
+    const picture = join(checkout, "emulator/page/picture.png");
+    const blind = await run(process.execPath, [bundle, "sticker", "read", picture], home);
+    expect(blind).toMatchObject({
+      code: 3,
+      stderr: expect.stringMatching(/pictures need the package sharp.*npm install/),
+    });
   }, 120_000);
 });
 

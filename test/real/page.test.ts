@@ -52,6 +52,16 @@ describe("the demo page in Chromium", () => {
     expect(await page.locator(".bolt").allTextContents()).toEqual(Array(8).fill("Locked"));
   });
 
+  it("[G34] shows what needs a person in the groups of the gateway's own status", async () => {
+    const groups = page.locator("#attention dt");
+    await until("the agent's word", async () => (await page.locator("#attention li").count()) > 0);
+    expect(await groups.allTextContents()).toEqual(["Sync", "Upgrade", "Low battery", "Stickers", "Alerts"]);
+    const upgrades = page.locator("#attention div", { hasText: "Upgrade" }).locator("li");
+    await until("the panel below its floor", async () =>
+      (await upgrades.allTextContents()).some((text) => text.startsWith("garage-panel: 320.30.12.15 is below")),
+    );
+  });
+
   it("syncs a lock by its button, and says what the visit brought", async () => {
     await until("the agent's certificate and the visit", async () => {
       await card("lobby-lock").getByRole("button", { name: "Sync now" }).click();

@@ -1,11 +1,13 @@
 /** A gateway in memory: stepped clock, memory store and link, scripted radio and visits. Options that matter to a test are said by it. */
 import type { DeviceTable } from "../../agent/devices.ts";
 import { Gateway } from "../../agent/gateway.ts";
+import type { SelfSource } from "../../agent/machine/self-facts.ts";
 import type { Log } from "../../agent/ports/log.ts";
 import type { RunPairing } from "../../agent/ports/pairing.ts";
 import { type Radio, RadioError, type Sighting } from "../../agent/ports/radio.ts";
 import type { SiteBroker } from "../../agent/ports/site-broker.ts";
 import type { RunVisit, VisitOptions, VisitOutcome } from "../../agent/ports/visit.ts";
+import type { RemoteOptions } from "../../agent/remote/remote.ts";
 import { bytesToBase64 } from "../../protocol/base/bytes.ts";
 import type { DeviceId } from "../../protocol/base/units.ts";
 import { encodeAdvertisement } from "../../protocol/wire/advertisement.ts";
@@ -43,6 +45,10 @@ export class MemoryBroker implements SiteBroker {
 
   connected(): readonly DeviceId[] {
     return this.devices;
+  }
+
+  linkState(): null {
+    return null;
   }
 
   async close(): Promise<void> {
@@ -101,6 +107,8 @@ export interface GatewayWorldOptions {
   readonly automatic?: boolean;
   readonly runVisit?: RunVisit;
   readonly runPairing?: RunPairing;
+  readonly selfSource?: SelfSource;
+  readonly remote?: RemoteOptions;
 }
 
 /** A started gateway. */
@@ -138,7 +146,9 @@ export async function startGateway(options: GatewayWorldOptions = {}): Promise<G
     backoff: { firstMs: 500, capMs: 60_000 },
     schedule: { automatic },
     healthIntervalMs: 60_000,
+    ...(options.remote === undefined ? {} : { remote: options.remote }),
     onFatal: (error) => fatal.push(error),
+    ...(options.selfSource === undefined ? {} : { selfSource: options.selfSource }),
   });
   await gateway.load();
   gateway.start(broker);
@@ -160,7 +170,7 @@ export function gatewayDesired(
     devices,
     people: [
       { id: "alice", name: "Alice Ames" },
-      { id: "bob", name: "Bob Boone" },
+      { id: "bob", name: "Bob Boone", role: "NON_RESIDENT" },
     ],
   };
 }
@@ -173,6 +183,8 @@ export function bleLock(options: { readonly id?: string; readonly address?: stri
     network: "ble",
     door: "unit-1a",
     doorName: "1A",
+    doorKind: "RESIDENCE",
+    doorUnit: "unit-1a",
     address,
     staticPublicKey: base64Of(32, 9),
     pairingId: base64Of(16, 5),
@@ -183,11 +195,18 @@ export function panel(options: { readonly id?: string; readonly model?: string }
   const { id = "panel-r20", model = "R20" } = options;
   const { salt, hash } = makeDeviceLogin(new Uint8Array(16).fill(6), panelPassword);
   const login = { salt: bytesToBase64(salt), hash: bytesToBase64(hash) };
-  return { id, model, network: "mqtt", door: "gate", doorName: "Gate", login };
+  return { id, model, network: "mqtt", door: "gate", doorName: "Gate", doorKind: "ENTRANCE", login };
 }
 
 export function twin() {
-  return { id: "lobby-link", model: "DOOR Link", network: "passive", door: "lobby", doorName: "Lobby" };
+  return {
+    id: "lobby-link",
+    model: "DOOR Link",
+    network: "passive",
+    door: "lobby",
+    doorName: "Lobby",
+    doorKind: "COMMUNAL",
+  };
 }
 
 export function lockDesired(options: {

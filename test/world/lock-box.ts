@@ -26,7 +26,8 @@ export interface LockBoxOptions {
   readonly address: string;
   readonly door: "communal" | "residence";
   readonly driftPpm: number;
-  readonly clock: SteppedClock;
+  /** Of a world that stands still between steps, or the machine's own. */
+  readonly clock: Pick<SteppedClock, "nowMs" | "monotonicMs" | "after">;
   readonly random: SeededRandom;
   /** Something that must never be true of a lock is. */
   readonly onBroken: (what: string) => void;

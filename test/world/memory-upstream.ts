@@ -65,6 +65,11 @@ export class MemoryUpstream implements UpstreamTransport {
     this.#listener?.message(topic, utf8(payload));
   }
 
+  /** Any bytes on any topic, as a broker may bring them. */
+  sayBytes(topic: string, payload: Uint8Array): void {
+    this.#listener?.message(topic, payload);
+  }
+
   /** Messages of topics that end so, parsed. */
   messages(topicEnd: string): readonly Record<string, unknown>[] {
     return this.published.filter(({ topic }) => topic.endsWith(topicEnd)).map(({ payload }) => JSON.parse(payload));

@@ -15,7 +15,7 @@ import { runPairing } from "../../agent/ble/pairing-visit.ts";
 import { runVisit } from "../../agent/ble/visit.ts";
 import { openAedesBroker } from "../../agent/broker/aedes-broker.ts";
 import { Gateway } from "../../agent/gateway.ts";
-import { openHttpServer } from "../../agent/http/server.ts";
+import { openHttpServer } from "../../agent/http/listen.ts";
 import type { SiteBroker } from "../../agent/ports/site-broker.ts";
 import { timePublicKeyOf } from "../../agent/sync/site-time.ts";
 import { createMqttTransport } from "../../agent/upstream/mqtt-transport.ts";
@@ -102,6 +102,8 @@ export async function openHouse(): Promise<OpenHouse> {
     brokerPort,
     agentPort,
   });
+  // The agent makes its routes with its first request.
+  await fetch(`http://127.0.0.1:${agentPort}/healthz`);
   const agentRoutes = recorder.taken();
   recorder.stop();
   const house: OpenHouse = {

@@ -12,6 +12,11 @@ export interface CommandPlaces {
 
 export const commandEntries: Readonly<Record<string, (places: CommandPlaces) => readonly (readonly string[])[]>> = {
   "doorlink run": ({ folder }) => [[], ["--config", join(folder, "no-such.yaml")]],
+  "doorlink install-gateway": ({ folder }) => [
+    ["--root", join(folder, "machine"), "--dry-run"],
+    ["--root", join(folder, "machine"), "--uninstall", "--master"],
+  ],
+  "doorlink check-config": ({ folder, site }) => [[], [join(folder, "no-such.yaml")], [site, "--json"]],
   "doorlink status": ({ agent }) => [
     ["--agent", agent],
     ["--agent", agent, "--json"],
@@ -22,12 +27,34 @@ export const commandEntries: Readonly<Record<string, (places: CommandPlaces) => 
     ["master", "--agent", agent],
     ["--urgent", "--agent", agent, "--json"],
   ],
+  "doorlink broker-config": ({ agent, folder }) => [
+    ["mosquitto", "--site", "maple-court", "--gateway", "gateway-main", "--out", join(folder, "broker")],
+    ["nats", "--config", join(folder, "no-such.yaml"), "--agent", agent],
+  ],
   "doorlink exposure": ({ agent }) => [["--agent", agent, "--json"]],
   "doorlink log": ({ agent }) => [["--agent", agent, "--json", "--limit", "5"]],
+  "doorlink bundle": ({ agent, folder }) => [["--agent", agent, "--out", join(folder, "bundle.tar.gz"), "--json"]],
+  "doorlink person erase": ({ agent }) => [
+    ["leo-marsh", "--yes", "--agent", agent, "--json"],
+    ["master", "--agent", agent],
+  ],
   "doorlink firmware": ({ agent }) => [["--agent", agent]],
   "doorlink device add": ({ agent, folder }) => [
     ["roof-lock", "--ble", "--code", join(folder, "no-such-card.txt"), "--agent", agent],
     ["lobby-lock", "--ble", "--code", "DOORLINK:0", "--agent", agent, "--json"],
+    ["gym-lock", "--mqtt", "--serial", "MASTER", "--agent", agent],
+  ],
+  "doorlink device list": ({ agent }) => [
+    ["--agent", agent],
+    ["--json", "--agent", agent],
+  ],
+  "doorlink device show": ({ agent }) => [
+    ["gym-lock", "--agent", agent],
+    ["master", "--agent", agent, "--json"],
+  ],
+  "doorlink device revoke": ({ agent }) => [
+    ["gym-lock", "--agent", agent],
+    ["master", "--agent", agent],
   ],
   "doorlink sticker make": ({ agent, folder }) => [
     ["lobby-link", "--out", folder, "--agent", agent],
@@ -52,6 +79,7 @@ export const commandEntries: Readonly<Record<string, (places: CommandPlaces) => 
   "doorlink odds": ({ site }) => [["--site", site]],
   "doorlink-emulator cloud": () => [["--http-port", "master"]],
   "doorlink-emulator site": ({ folder }) => [[], [join(folder, "no-such.yaml")]],
+  "doorlink-emulator claim": ({ folder }) => [["gate-panel", "--claim", join(folder, "no-such-claim.txt")]],
   "doorlink-emulator lock": ({ folder }) => [
     ["--model", "master"],
     ["--bus", `unix:path=${join(folder, "no-such.sock")}`],

@@ -35,12 +35,20 @@ export const routeEntries: Readonly<Record<Server, Readonly<Record<string, Route
     "GET /healthz": looks,
     "GET /metrics": looks,
     "GET /api/status": looks,
+    "GET /readyz": looks,
+    "GET /api/diagnostics": looks,
+    "POST /api/sticker-check": manages({ panel: "lobby-link", verdict: "pass", identity: "current", letter: "A" }),
     "GET /api/panels": looks,
     "GET /api/exposure": looks,
     "GET /api/log": looks,
+    "POST /api/person/erase": manages({ person: "leo-marsh" }),
     "POST /api/sync": manages({ device: "lobby-lock" }, { device: "gym-lock" }),
     "GET /api/sync/:device": looks,
     "POST /api/pair": manages({ device: "roof-lock", code: "DOORLINK:0" }),
+    // A claim's string and the certificate that comes of it are a device's place on the broker, and open nothing.
+    "GET /api/enrolments": looks,
+    "POST /api/claims": manages({ device: "gym-lock", serial: "MASTER" }),
+    "POST /api/enrolments/:device/revoke": manages(),
     "POST /api/sticker": manages(...["rotate", "retire", "seen"].map((action) => ({ panel: "lobby-link", action })), {
       panel: "master",
       action: "rotate",
@@ -61,6 +69,21 @@ export const routeEntries: Readonly<Record<Server, Readonly<Record<string, Route
     "GET /api/record/refusals": looks,
     "GET /api/record/unlocks": looks,
     "GET /api/record/stickers": looks,
+    "GET /api/gateways": looks,
+    // What a gateway itself can be told to do, of which nothing opens (SPEC M23).
+    "POST /api/gateways/:id/commands": manages(
+      { action: "sync", device: "lobby-lock" },
+      { action: "reload" },
+      { action: "diagnose" },
+      { action: "unlock", device: "gym-lock" },
+    ),
+    "GET /api/gateways/:id/commands": looks,
+    "PUT /api/gateways/:id/settings": manages({ settings: [{ setting: "sync.automatic", value: true }] }),
+    "POST /api/people/:id/erase": manages(),
+    "GET /bench/record/events": looks,
+    "GET /bench/record/summary": looks,
+    "GET /bench/record/unlocks": looks,
+    "GET /app/log": looks,
     "GET /world/link": looks,
     "GET /L/:token": looks,
     "GET /calls/:call": looks,
@@ -115,6 +138,7 @@ export const routeEntries: Readonly<Record<Server, Readonly<Record<string, Route
     "POST /api/locks/:id/keypad": presents(...famousCodes.map((code) => ({ code })), { key: "check" }, { key: "0" }),
     "GET /api/locks/:id/setup-code": looks,
     "POST /api/locks/:id/factory-reset": manages(),
+    "POST /api/devices/:id/claim": manages({ claim: "DOORLINK-CLAIM:MASTER" }),
     "POST /api/locks/:id/deadbolt": manages({ deadbolt: "extended" }, { deadbolt: "retracted" }),
     "POST /api/people/:id/try": presents(
       ...[
@@ -175,6 +199,7 @@ const strangers = ["support", "master", "leo-marsh"];
 /** Values for a parameter of a path. */
 export function parameterValues(path: string, name: string): readonly string[] {
   if (path.includes("/people/")) return strangers;
+  if (path.includes("/gateways/")) return ["gateway-maple", "master"];
   if (path.includes("/doors/")) return ["gym", "gate", "lobby", "master"];
   if (path.includes("/panels/")) return ["lobby-link", "master"];
   // A lock that was reset has no log, and the lobby's shows that the walk sees openings.

@@ -16,8 +16,8 @@ const worker = fileURLToPath(new URL("sync-worker.ts", import.meta.url));
 describe("the sync world", () => {
   it("the same seed gives the same log, byte for byte, and another seed another; each is eventful enough to prove something", async () => {
     const [once, again, other] = [
-      await runSyncWorld({ seed: 3 }),
-      await runSyncWorld({ seed: 3 }),
+      await runSyncWorld({ seed: 9 }),
+      await runSyncWorld({ seed: 9 }),
       await runSyncWorld({ seed: 7 }),
     ];
     expect(again.log).toEqual(once.log);

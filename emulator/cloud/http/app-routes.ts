@@ -1,9 +1,12 @@
 /** The resident's app: calls that ring, and one's own codes. Bearer token. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
+import { personById } from "../../../protocol/site/rights.ts";
 import type { CloudParts } from "../cloud-parts.ts";
 import { ownCodes } from "../doorcodes.ts";
+import { seenEvents } from "../record-view.ts";
 import { readInput } from "./answers.ts";
+import { eventsQuery } from "./manager-routes.ts";
 
 export function addAppRoutes(server: FastifyInstance, parts: CloudParts): void {
   const { authority, calls, ports } = parts;
@@ -28,6 +31,18 @@ export function addAppRoutes(server: FastifyInstance, parts: CloudParts): void {
         visitor: `Visitor at ${doorName}`,
       })),
     };
+  });
+
+  /** One's own comings and goings, and who else was at one's own door; of other residents nothing. SPEC M18. */
+  server.get("/app/log", async (request, reply) => {
+    const person = personOf(parts, request);
+    if (person === undefined) return sendUnauthorized(reply);
+    const query = readInput(eventsQuery, request.query, reply);
+    if (query === undefined) return reply;
+    const { site } = authority;
+    const unit = site === undefined ? undefined : personById(site, person)?.unit;
+    const events = seenEvents(authority, parts.record.events(query), { role: "resident", person, unit });
+    return reply.header("cache-control", "no-store").send({ events });
   });
 
   server.get("/app/codes", async (request, reply) => {

@@ -8,6 +8,7 @@ import type { DailyKeyGrant } from "../authority.ts";
 import type { CloudParts } from "../cloud-parts.ts";
 import { blobFields } from "../desired.ts";
 import { readInput, sendFault } from "./answers.ts";
+import { eventsQuery, recordSummary } from "./manager-routes.ts";
 
 export function addBenchRoutes(server: FastifyInstance, parts: CloudParts): void {
   const { authority, publishDesired } = parts;
@@ -85,6 +86,19 @@ export function addBenchRoutes(server: FastifyInstance, parts: CloudParts): void
   });
 
   addLinkRoutes(server, parts);
+  addRecordRoutes(server, parts);
+}
+
+/** The authority's own record, whole: what no manager sees of it too (SPEC M18). */
+function addRecordRoutes(server: FastifyInstance, parts: CloudParts): void {
+  server.get("/bench/record/events", async (request, reply) => {
+    const query = readInput(eventsQuery, request.query, reply);
+    return query === undefined ? reply : { events: parts.record.events(query) };
+  });
+
+  server.get("/bench/record/summary", async () => recordSummary(parts));
+
+  server.get("/bench/record/unlocks", async () => ({ unlocks: parts.unlockRecord.list() }));
 }
 
 /** The world's fault on the way upstream. */

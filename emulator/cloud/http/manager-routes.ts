@@ -8,6 +8,7 @@ import type { CloudParts } from "../cloud-parts.ts";
 import { deviceRows } from "../device-rows.ts";
 import { doorcodeLocks } from "../doorcodes.ts";
 import { exposureView } from "../exposure.ts";
+import { seenCounts, seenEvents } from "../record-view.ts";
 import { readInput, sendFault } from "./answers.ts";
 
 export function addManagerRoutes(server: FastifyInstance, parts: CloudParts): void {
@@ -118,33 +119,43 @@ function addListRoutes(server: FastifyInstance, parts: CloudParts): void {
   server.get("/api/exposure", async () => exposureView(parts));
 }
 
+/** The manager's: what the rule of M18 leaves of it. A resident's own comes with their token (`app-routes.ts`), the whole is the bench's. */
 function addRecordRoutes(server: FastifyInstance, parts: CloudParts): void {
-  const { record, chains } = parts;
+  const { authority, record } = parts;
 
   server.get("/api/record/events", async (request, reply) => {
-    const query = readInput(eventsQuery, request.query, reply);
-    return query === undefined ? reply : { events: record.events(query) };
+    const query = readInput(managersQuery, request.query, reply);
+    if (query === undefined) return reply;
+    return { events: seenEvents(authority, record.events(query), { role: query.role }) };
   });
 
   server.get("/api/record/summary", async () => {
-    const summary = record.summary();
-    const devices = summary.devices.map((device) => {
-      const chain = chains.state(device.device);
-      return {
-        ...device,
-        // The sequence up to which the chain met a head that the lock reported; null for a device that chains nothing.
-        chainChecked: chain?.through ?? null,
-        chainBrokenAt: chain?.brokenAt ?? null,
-        // How many of those entries the lock had lost before a head could cover them.
-        chainUnchecked: chain?.unchecked ?? null,
-      };
-    });
-    return { ...summary, devices };
+    const summary = recordSummary(parts);
+    const devices = seenCounts(authority.site, summary.devices, { role: "manager" });
+    const events = devices.reduce((sum, device) => sum + (device.events ?? 0), 0);
+    return { ...summary, events, devices };
   });
 
   server.get("/api/record/stickers", async () => ({ stickers: parts.stickerRecord.list() }));
 
   server.get("/api/record/refusals", async () => ({ refusals: record.refusals() }));
+}
+
+/** Of the whole record, with how far the locks' chains are checked. */
+export function recordSummary({ record, chains }: Pick<CloudParts, "record" | "chains">) {
+  const summary = record.summary();
+  const devices = summary.devices.map((device) => {
+    const chain = chains.state(device.device);
+    return {
+      ...device,
+      // The sequence up to which the chain met a head that the lock reported; null for a device that chains nothing.
+      chainChecked: chain?.through ?? null,
+      chainBrokenAt: chain?.brokenAt ?? null,
+      // How many of those entries the lock had lost before a head could cover them.
+      chainUnchecked: chain?.unchecked ?? null,
+    };
+  });
+  return { ...summary, devices };
 }
 
 interface IdParams {
@@ -153,9 +164,10 @@ interface IdParams {
 
 const peopleQuery = z.object({ panel: z.string().max(32).optional() });
 
-const eventsQuery = z.object({
+export const eventsQuery = z.object({
   device: z.string().max(32).optional(),
   kind: z.string().max(32).optional(),
   after: z.coerce.number().int().min(0).optional(),
   limit: z.coerce.number().int().min(1).max(5000).optional(),
 });
+const managersQuery = eventsQuery.extend({ role: z.enum(["manager", "technician"]).default("manager") });

@@ -12,6 +12,7 @@ import { addCallRoutes } from "./call-routes.ts";
 import { addCourierRoutes } from "./courier-routes.ts";
 import { addDirectoryRoutes } from "./directory-routes.ts";
 import { addDoorcodeRoutes } from "./doorcode-routes.ts";
+import { addGatewayRoutes } from "./gateway-routes.ts";
 import { addManagerRoutes } from "./manager-routes.ts";
 import { addUnlockRoutes } from "./unlock-routes.ts";
 
@@ -51,6 +52,7 @@ export function createHttpServer(parts: CloudParts): FastifyInstance {
   }));
   addBenchRoutes(server, parts);
   addManagerRoutes(server, parts);
+  addGatewayRoutes(server, parts);
   addDirectoryRoutes(server, parts);
   addAppRoutes(server, parts);
   addAccountRoutes(server, parts);

@@ -6,6 +6,7 @@ import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { entityId } from "../../../protocol/wire/messages/fields.ts";
 import type { CloudParts } from "../cloud-parts.ts";
+import { seenUnlocks } from "../record-view.ts";
 import { readInput, sendFault } from "./answers.ts";
 import { personOf, sendUnauthorized } from "./app-routes.ts";
 
@@ -22,7 +23,9 @@ export function addUnlockRoutes(server: FastifyInstance, parts: CloudParts): voi
     return forbidden ? reply.code(403).send(asked.fault) : sendFault(reply, asked.fault);
   });
 
-  server.get("/api/record/unlocks", async () => ({ unlocks: parts.unlockRecord.list() }));
+  server.get("/api/record/unlocks", async () => ({
+    unlocks: seenUnlocks(parts.authority.site, parts.unlockRecord.list(), { role: "manager" }),
+  }));
 }
 
 const unlockSchema = z.strictObject({ by: entityId });

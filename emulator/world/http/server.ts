@@ -10,10 +10,20 @@ import { fileURLToPath } from "node:url";
 import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import { z } from "zod";
 import { assert } from "../../../protocol/base/result.ts";
+import { CLAIM_LIMIT_CHARACTERS } from "../../../protocol/wire/claim-string.ts";
 import { isLoopbackRequest } from "../../../protocol/wire/loopback-request.ts";
 import { KEYPAD_KEYS, parseKeypadKey } from "../../device/keypad.ts";
 import type { Visitor } from "../../people/visitor.ts";
-import { factoryReset, pressKey, setupCode, syncByPhone, tryDevice, turnDeadbolt, typeCode } from "../house.ts";
+import {
+  factoryReset,
+  giveClaim,
+  pressKey,
+  setupCode,
+  syncByPhone,
+  tryDevice,
+  turnDeadbolt,
+  typeCode,
+} from "../house.ts";
 import { deviceLog, type SnapshotParts, worldSnapshot } from "../snapshot.ts";
 import type { EventStream } from "./event-stream.ts";
 import { addProxyRoutes, type Peers } from "./proxy.ts";
@@ -103,6 +113,13 @@ function addDeviceRoutes(server: FastifyInstance, parts: WorldHttpParts): void {
   server.post<IdParams>("/api/locks/:id/factory-reset", async (request, reply) => {
     const reset = factoryReset(parts, request.params.id);
     return reset.ok ? { device: request.params.id, paired: false } : sendFault(reply, reset.fault);
+  });
+  /** Somebody types a claim string into a networked device's set-up page. */
+  server.post<IdParams>("/api/devices/:id/claim", async (request, reply) => {
+    const input = readInput(claimSchema, request.body, reply);
+    if (input === undefined) return reply;
+    const given = giveClaim(parts, request.params.id, input.claim);
+    return given.ok ? { device: given.value } : sendFault(reply, given.fault);
   });
   server.get<IdParams>("/api/devices/:id/log", async (request, reply) => {
     const events = deviceLog(parts, request.params.id);
@@ -247,6 +264,7 @@ const syncSchema = z.strictObject({
   offline: z.boolean().optional(),
 });
 const deadboltSchema = z.strictObject({ deadbolt: z.enum(["extended", "retracted"]) });
+const claimSchema = z.strictObject({ claim: z.string().max(CLAIM_LIMIT_CHARACTERS) });
 const phoneSchema = z.strictObject({ phone: z.string() });
 const scanSchema = z.strictObject({ panel: z.string(), sticker: z.int().min(0).optional() });
 const callSchema = z.strictObject({ panel: z.string(), resident: z.string() });

@@ -1,6 +1,6 @@
 /**
- * `command/<name>` and `result/<name>`: asked by id, answered by results with the same id. `time`, `pair` and `sticker` go from a gateway to the
- * authority and open nothing; `unlock` goes from the authority to a networked device, through its gateway, which can neither make nor alter
+ * `command/<name>` and `result/<name>`: asked by id, answered by results with the same id. `time`, `pair`, `sticker` and `lease` go from a gateway to
+ * the authority and open nothing; `unlock` goes from the authority to a networked device, through its gateway, which can neither make nor alter
  * one. Every command that there is stands in `commandsByName`. Source: SPEC M11, Q59, V1-V9; PROTOCOL parts 2, 5 and 7.
  */
 import { z } from "zod";
@@ -12,6 +12,7 @@ import { SIGNED_ANSWER_LIMIT_BYTES } from "../sync-message.ts";
 import { UNLOCK_COMMAND_LIMIT_BYTES } from "../unlock-command.ts";
 import { signedBlob } from "./desired.ts";
 import { base64Exactly, base64Field, bluetoothAddress, deviceId, hexText, text, uint32 } from "./fields.ts";
+import { gatewayCommandSchema, gatewayResultSchema } from "./gateway-command.ts";
 
 export const resultStates = commandStates;
 
@@ -114,6 +115,41 @@ export const stickerResultSchema = versioned({
 });
 export type StickerResult = z.output<typeof stickerResultSchema>;
 
+/** `take`: may this gateway visit the lock now? `end`: its visit is over. */
+export const leaseActions = ["take", "end"] as const;
+export type LeaseAction = (typeof leaseActions)[number];
+
+/** `authority/command/lease`: a gateway that shares its site with others asks before it visits a lock. It opens nothing. SPEC G20. */
+export const leaseCommandSchema = versioned({
+  id: text(64),
+  from: deviceId,
+  device: deviceId,
+  action: z.enum(leaseActions),
+});
+export type LeaseCommand = z.output<typeof leaseCommandSchema>;
+
+export const leaseReasons = [
+  /** Another gateway visits it, or asked before and is next. */
+  "held",
+  "no-such-lock",
+] as const;
+export type LeaseReason = (typeof leaseReasons)[number];
+
+/** A longest lease is an hour. */
+const LEASE_MS_MAX = 3_600_000;
+
+/** `<gateway>/result/lease`; `forMs`: how long the lease lasts from the question on, or after which time to ask again. */
+export const leaseResultSchema = versioned({
+  id: text(64),
+  device: deviceId,
+  state: z.enum(resultStates),
+  forMs: z.int().min(0).max(LEASE_MS_MAX).optional(),
+  /** Who holds it. */
+  by: deviceId.optional(),
+  reason: z.enum(leaseReasons).optional(),
+});
+export type LeaseResult = z.output<typeof leaseResultSchema>;
+
 /** Largest `command/unlock` or `result/unlock`: both are below 500 bytes. */
 export const UNLOCK_PAYLOAD_LIMIT_BYTES = 1024;
 
@@ -162,6 +198,8 @@ export const commandsByName = {
   time: { command: timeCommandSchema, result: timeResultSchema },
   pair: { command: pairCommandSchema, result: pairResultSchema },
   sticker: { command: stickerCommandSchema, result: stickerResultSchema },
+  lease: { command: leaseCommandSchema, result: leaseResultSchema },
   unlock: { command: unlockCommandSchema, result: unlockResultSchema },
+  gateway: { command: gatewayCommandSchema, result: gatewayResultSchema },
 } as const;
 export type CommandName = keyof typeof commandsByName;

@@ -5,11 +5,13 @@
  * The signed parts are opaque to the courier but for their clear headers. Source: SPEC M9, M12, M15; PROTOCOL parts 1, 4, 7.
  */
 import { z } from "zod";
+import { doorKinds, roles } from "../../access/roles.ts";
 import { KEYSET_LIMIT_BYTES } from "../keyset.ts";
 import { versioned } from "../payload.ts";
 import { SIGNED_ANSWER_LIMIT_BYTES } from "../sync-message.ts";
 import { DELEGATE_LIMIT_BYTES } from "../time-delegate.ts";
 import { base64Exactly, base64Field, deviceId, entityId, text, uint32, unixTime } from "./fields.ts";
+import { gatewaySettingsSchema } from "./gateway-settings.ts";
 
 const key32 = base64Exactly(32);
 const signature = base64Exactly(64);
@@ -29,10 +31,20 @@ export const networks = ["mqtt", "ble", "passive"] as const;
 /** The people of a site, and those who have left it and are still let in by some lock. */
 export const PEOPLE_LIMIT = 10_000;
 
+/** A visit that brings little takes 2 s; what is shorter than this leaves none for the way there and back. */
+export const VISIT_LEASE_SECONDS_MIN = 10;
+export const VISIT_LEASE_SECONDS_MAX = 3_600;
+
 export const gatewayDesiredSchema = versioned({
   kind: z.literal("gateway"),
   revision,
-  site: z.strictObject({ id: entityId, name: text(80), timeZone: text(64) }),
+  site: z.strictObject({
+    id: entityId,
+    name: text(80),
+    timeZone: text(64),
+    /** Digits of the shortest doorcode in use here; left out: not said. Some firmware takes no short ones. SPEC F6. */
+    doorcodeDigits: z.number().int().min(4).max(9).optional(),
+  }),
   /** The certificate by which locks accept this gateway as a courier; null until the authority has seen its key. */
   courierCertificate: signedBlob(1024).nullable(),
   /** By which this gateway may tell its locks the time when the authority is out of reach (SPEC J1); null: it may not. */
@@ -42,6 +54,8 @@ export const gatewayDesiredSchema = versioned({
     .strictObject({ root: key32, keyset: signedBlob(KEYSET_LIMIT_BYTES) })
     .nullable()
     .default(null),
+  /** How long a gateway may visit a lock that it was granted (SPEC G20); null: it is the site's only one, and asks nobody. */
+  visitLeaseSeconds: z.int().min(VISIT_LEASE_SECONDS_MIN).max(VISIT_LEASE_SECONDS_MAX).nullable().default(null),
   devices: z
     .array(
       z.strictObject({
@@ -50,6 +64,9 @@ export const gatewayDesiredSchema = versioned({
         network: z.enum(networks),
         door: entityId,
         doorName: text(80),
+        /** What the door is, and the unit behind that of a home; absent: not said, and taken for a home. SPEC M18. */
+        doorKind: z.enum(doorKinds).optional(),
+        doorUnit: entityId.optional(),
         /** BLE locks only. */
         address: text(17).optional(),
         staticPublicKey: key32.optional(),
@@ -59,7 +76,20 @@ export const gatewayDesiredSchema = versioned({
       }),
     )
     .max(1000),
-  people: z.array(z.strictObject({ id: entityId, name: text(80) })).max(PEOPLE_LIMIT),
+  people: z
+    .array(
+      z.strictObject({
+        id: entityId,
+        name: text(80),
+        /** Absent: a resident, or not said, which is taken for one. SPEC M18. */
+        role: z.enum(roles).optional(),
+        /** Where somebody lives who is no resident by role. */
+        unit: entityId.optional(),
+      }),
+    )
+    .max(PEOPLE_LIMIT),
+  /** Null: the gateway goes by its own file alone, or by what it was last told. */
+  settings: gatewaySettingsSchema.nullable().default(null),
 });
 export type GatewayDesired = z.output<typeof gatewayDesiredSchema>;
 
@@ -110,6 +140,21 @@ export const lockDesiredSchema = versioned({
     .max(BUNDLES_LIMIT),
   /** Frees the lock's log up to a sequence; null: nothing to free yet. */
   release: signedBlob(SIGNED_ANSWER_LIMIT_BYTES).nullable(),
+  /**
+   * What the lock holds by the latest report under its own MAC, when that came (the authority's clock), and which gateway brought it; `by` null:
+   * none of them did. How the other gateways of a site know of a visit. Null: it has never reported, or the site has one gateway. SPEC G23.
+   */
+  confirmed: z
+    .strictObject({
+      epoch: uint32,
+      version: uint32,
+      bootCount: uint32,
+      logNext: uint32,
+      at: unixTime,
+      by: deviceId.nullable(),
+    })
+    .nullable()
+    .default(null),
   revocations,
 });
 export type LockDesired = z.output<typeof lockDesiredSchema>;

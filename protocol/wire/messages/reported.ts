@@ -6,6 +6,7 @@ import { z } from "zod";
 import { versioned } from "../payload.ts";
 import { revocationKinds } from "./desired.ts";
 import { base64Exactly, base64Field, clockQuality, deviceId, uint32, unixTime } from "./fields.ts";
+import { settingsReportSchema } from "./gateway-settings.ts";
 
 export const reportedSchema = versioned({
   device: deviceId,
@@ -41,5 +42,9 @@ export const exposureSchema = versioned({
       }),
     )
     .max(10_000),
+  /** Absent: the authority has never given it settings. SPEC M28. */
+  settings: settingsReportSchema.optional(),
+  /** How many people were taken out of what the gateway keeps, and when the last; who, nobody says. SPEC M30. */
+  erasures: z.strictObject({ people: uint32, lastAt: unixTime }).optional(),
 });
 export type ExposureReport = z.output<typeof exposureSchema>;

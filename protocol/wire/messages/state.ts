@@ -8,6 +8,8 @@ import { deviceId, unixTime } from "./fields.ts";
 
 export const stateSchema = versioned({
   device: deviceId,
+  /** The gateway that represents the device and says this of it; left out by who speaks for itself. SPEC G24. */
+  via: deviceId.optional(),
   online: z.boolean(),
   /** When the device itself was last heard; null: never, or not known to the one who says it (a last will). */
   heardAt: unixTime.nullable(),

@@ -114,6 +114,32 @@ describe("embedded broker", () => {
     expect(await store.readEvents(device, -1, 9)).toHaveLength(3);
   });
 
+  it("[B3] a device with many messages in one commit is told once, and of the newest whatever was slow about an older one", async () => {
+    const receipts: unknown[] = [];
+    const told = new Intake({
+      store,
+      table: new DeviceTable(store, gatewayId),
+      clock: new SteppedClock(),
+      log: memoryLog(logged),
+      sendReceipt: (_to, payload) => receipts.push(JSON.parse(payload)),
+      onStored: () => undefined,
+      onWords: () => undefined,
+      onUnlockResult: () => undefined,
+      // Noting the fault of the first takes longer than storing the second.
+      onFault: async () => {
+        for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+      },
+    });
+    const fault = batch(1).replace('"kind":"boot"', '"kind":"fault","facts":{"fault":1}');
+    await Promise.all([
+      told.take(device, "event", utf8(fault)),
+      told.take(device, "event", utf8(batch(2))),
+      told.take(device, "event", utf8(batch(3))),
+    ]);
+    await until(() => receipts.length > 0);
+    expect(receipts).toEqual([{ v: 1, device, through: 3, missing: [] }]);
+  });
+
   it("[B3] what cannot be kept is not acknowledged", async () => {
     const client = await connectDevice(device);
     store.appendEvents = () => Promise.reject(new Error("disk full"));

@@ -6,7 +6,7 @@ import { progressText } from "../../../agent/commands/output.ts";
 import { runStatus } from "../../../agent/commands/status.ts";
 import { runSync, type SyncChoice } from "../../../agent/commands/sync.ts";
 import { syncWayOut } from "../../../agent/commands/sync-way-out.ts";
-import { type HttpServer, openHttpServer } from "../../../agent/http/server.ts";
+import { type HttpServer, openHttpServer } from "../../../agent/http/listen.ts";
 import { createProgram } from "../../../agent/main.ts";
 import type { RunVisit, VisitOutcome } from "../../../agent/ports/visit.ts";
 import {
@@ -285,7 +285,7 @@ describe("doorlink status", () => {
       },
       warn: () => undefined,
     };
-    expect(await runStatus(context)).toBe(0);
+    expect(await runStatus(context)).toBe(1);
     const lines = text
       .slice(text.indexOf("\nLOCK ") + 1)
       .trimEnd()

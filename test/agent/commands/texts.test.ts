@@ -8,7 +8,7 @@ import { runLog } from "../../../agent/commands/log.ts";
 import { ageText, alignRows, versionText } from "../../../agent/commands/output.ts";
 import { runStatus } from "../../../agent/commands/status.ts";
 import { type Patience, runSync } from "../../../agent/commands/sync.ts";
-import { openHttpServer } from "../../../agent/http/server.ts";
+import { openHttpServer } from "../../../agent/http/listen.ts";
 import { utf8 } from "../../../protocol/base/bytes.ts";
 import type { DeviceId } from "../../../protocol/base/units.ts";
 import { type GatewayWorld, lockDesired, lockId, site, startGateway, tellSite } from "../../world/gateway-builder.ts";
@@ -54,8 +54,19 @@ describe("commands for people", () => {
         "PERSON     LOCK     DOOR  WAS      SINCE (UTC)          FOR     THE LOCK HOLDS\n" +
           "Bob Boone  lock-c1  1A    revoked  2026-11-20 07:50:00  10 min  never reported\n",
       );
-      expect(await runStatus(context)).toBe(0);
-      expect(written()).toMatch(/^lock-c1 +C1 +1A +no +never +pending +never +\?\/2 +- +no floor known +Bob Boone$/m);
+      expect(await runStatus(context)).toBe(1);
+      const screen = written();
+      expect(screen.split("\n").slice(0, 5)).toEqual([
+        "Sync         lock-c1 (1A)      waits to be asked for: never-met   0 s     doorlink sync lock-c1",
+        "Upgrade      panel-r20 (Gate)  firmware not known                 -       connect it to this gateway once",
+        "Low battery  lock-c1 (1A)      battery not known                  -       read it by a visit: doorlink sync lock-c1",
+        "Stickers     nothing",
+        "Alerts       lock-c1 (1A)      still lets Bob Boone in (revoked)  10 min  doorlink sync lock-c1",
+      ]);
+      expect(screen).toMatch(/^machine +not measured$/m);
+      expect(screen).toMatch(
+        /^lock-c1 +C1 +1A +no +never +pending +never +\?\/2 +unknown +no floor known +Bob Boone$/m,
+      );
       // The scripted lock reports version 1, so the visit goes through and the lock is still behind.
       expect(await runSync({ device: lockId }, context, patience())).toBe(1);
       expect(written()).toBe(
@@ -76,10 +87,10 @@ describe("commands for people", () => {
     withAgent(async (context, _world, written) => {
       expect(await runFirmware(context)).toBe(1);
       expect(written()).toBe(
-        "DEVICE      MODEL      REPORTED      AGE  FLOOR         VERDICT\n" +
-          "lock-c1     C1         not reported  -    -             no floor known\n" +
-          "panel-r20   R20        not reported  -    320.30.12.16  unknown\n" +
-          "lobby-link  DOOR Link  not reported  -    -             not applicable\n",
+        "DEVICE      MODEL      REPORTED      AGE  FLOOR         VERDICT         SHORT CODES\n" +
+          "lock-c1     C1         not reported  -    -             no floor known  unknown (2.0.7)\n" +
+          "panel-r20   R20        not reported  -    320.30.12.16  unknown         -\n" +
+          "lobby-link  DOOR Link  not reported  -    -             not applicable  -\n",
       );
     }));
 
@@ -91,9 +102,9 @@ describe("commands for people", () => {
       await world.gateway.intake.take(device, "birth", utf8(JSON.stringify(birth)));
       const events = [{ boot: 1, sequence: 1, at, kind: "access-denied", person: "bob" }];
       await world.gateway.intake.take(device, "event", utf8(JSON.stringify({ v: 1, device, events })));
-      expect(await runLog("50", context)).toBe(0);
+      expect(await runLog({ words: {}, limit: "50", csv: false }, context)).toBe(0);
       expect(written().split("\n")[1]).toBe(
-        "2026-11-20 08:00:00  panel-r20  Gate  access-denied  Bob Boone  (not reported by this firmware)  -",
+        "2026-11-20 08:00:00  clock unset           panel-r20  1    Gate  access-denied  Bob Boone  (not reported by this firmware)  -",
       );
     }));
 

@@ -1,9 +1,20 @@
 import { describe, expect, it } from "vitest";
 import { describeStatus } from "../../../agent/http/describe.ts";
 import { formatMetrics } from "../../../agent/http/metrics.ts";
+import { Readiness } from "../../../agent/http/readiness.ts";
 import { createApp } from "../../../agent/http/server.ts";
 import { syncStates } from "../../../protocol/wire/messages/reported.ts";
-import { gatewayId, lockDesired, lockId, site, startGateway, tellSite } from "../../world/gateway-builder.ts";
+import {
+  type GatewayWorld,
+  gatewayId,
+  lockDesired,
+  lockId,
+  site,
+  startGateway,
+  tellSite,
+} from "../../world/gateway-builder.ts";
+import { measured } from "../machine/measured.ts";
+import { readExposition } from "./exposition-format.ts";
 
 const revokedAt = Math.floor(Date.UTC(2026, 10, 20, 7, 30) / 1000);
 
@@ -19,16 +30,10 @@ async function exposedWorld() {
   return world;
 }
 
-/** `name{labels}` -> value; every line that is no comment must be a sample. */
-function samplesOf(text: string): ReadonlyMap<string, number> {
-  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-  return new Map(
-    lines.map((line) => {
-      const read = /^([a-z_]+(?:\{(?:[a-z]+="[^"\n]*",?)+\})?) (-?[0-9.]+)$/.exec(line);
-      if (read?.[1] === undefined) throw new Error(`no sample: ${line}`);
-      return [read[1], Number(read[2])];
-    }),
-  );
+const samplesOf = (text: string): ReadonlyMap<string, number> => readExposition(text).samples;
+
+async function metricsOf(world: GatewayWorld): Promise<string> {
+  return formatMetrics(await describeStatus(world), await new Readiness(world).look());
 }
 
 describe("metrics", () => {
@@ -63,21 +68,40 @@ describe("metrics", () => {
     const world = await startGateway({ automatic: false });
     await tellSite(world);
     const status = await describeStatus(world);
-    const samples = samplesOf(formatMetrics(status));
+    const samples = samplesOf(await metricsOf(world));
     for (const name of ["sync_age_seconds", "report_age_seconds", "heard_age_seconds", "policy_reported_version"]) {
       expect(samples.has(`doorlink_lock_${name}{device="${lockId}"}`), name).toBe(false);
     }
     expect(samples.has("doorlink_radio_working")).toBe(false);
     const devices = status.devices.map((device) => ({ ...device, device: 'a"b\\c\nd' }));
-    const odd = formatMetrics({ ...status, devices });
+    const odd = formatMetrics({ ...status, devices }, await new Readiness(world).look());
     expect(odd).toContain('doorlink_lock_failed_visits{device="a\\"b\\\\c\\nd"} 0\n');
   });
 
   it("[G12] every metric says once what it is", async () => {
-    const text = formatMetrics(await describeStatus(await exposedWorld()));
-    const names = [...text.matchAll(/^# TYPE ([a-z_]+) gauge$/gm)].map((match) => match[1]);
-    expect(new Set(names).size).toBe(names.length);
+    const text = await metricsOf(await exposedWorld());
+    const names = [...readExposition(text).typeByName.keys()];
     expect([...text.matchAll(/^# HELP ([a-z_]+) ./gm)].map((match) => match[1])).toEqual(names);
     for (const sample of samplesOf(text).keys()) expect(names).toContain(sample.split("{")[0]);
+  });
+
+  it("[G33] everything that the status knows of devices, machine, parts and people is there, and passes as the format", async () => {
+    const facts = measured({ power: { underVoltage: true, throttled: false } });
+    const world = await startGateway({ automatic: false, selfSource: { measure: async () => facts } });
+    await tellSite(world);
+    const going = world.gateway.requestSync(lockId);
+    await world.clock.advance(0);
+    await going;
+    const { samples } = readExposition(await metricsOf(world));
+    const value = (name: string, labels = ""): number | undefined => samples.get(`doorlink_${name}${labels}`);
+    expect(value("ready", '{part="store"}')).toBe(1);
+    expect(value("attention", '{group="stickers"}')).toBe(0);
+    expect([value("temperature_celsius"), value("disk_free_bytes"), value("store_bytes")]).toEqual([48.5, 2e9, 4096]);
+    expect(value("loop_lag_seconds", '{turns="p99"}')).toBe(0.002);
+    expect(value("power", '{what="under-voltage"}')).toBe(1);
+    expect(value("power", '{what="throttled-since-boot"}')).toBeUndefined();
+    const of = (name: string): number | undefined => value(`device_${name}`, `{device="${lockId}"}`);
+    expect([of("battery_percent"), of("battery_volts"), of("boots"), of("clock_set")]).toEqual([71, 5.8, 3, 1]);
+    expect(value("device_firmware", '{device="lobby-link",verdict="not applicable"}')).toBe(1);
   });
 });

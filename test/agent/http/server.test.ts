@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { createApp, HttpError, openHttpServer } from "../../../agent/http/server.ts";
+import { HttpError, openHttpServer } from "../../../agent/http/listen.ts";
+import { createApp } from "../../../agent/http/server.ts";
 import { exposureAnswer, logAnswer, panelsAnswer, statusView } from "../../../agent/http/views.ts";
 import { utf8 } from "../../../protocol/base/bytes.ts";
 import type { DeviceId } from "../../../protocol/base/units.ts";

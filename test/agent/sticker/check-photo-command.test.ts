@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { StickerChange } from "../../../agent/sticker/command-parts.ts";
+import type { NotedCheck, StickerChange } from "../../../agent/sticker/command-parts.ts";
 import { emulatedBezel, photographSticker } from "../../../emulator/camera/photograph.ts";
 import type { PanelRecord } from "../../../protocol/sticker/verdict.ts";
 import { checkedAtMs, runSticker } from "./run-sticker.ts";
@@ -27,14 +27,18 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 /** Runs `doorlink sticker check` where the reprint of the lobby's sticker is waited for. */
 async function check(...words: readonly string[]) {
   const asked: StickerChange[] = [];
+  const noted: NotedCheck[] = [];
   const ran = await runSticker(["check", ...words], {
     fetchPanels: async () => [waiting],
     changeSticker: async (change) => {
       asked.push(change);
       return { ok: true, value: { ...lobby, seenAtMs: checkedAtMs } };
     },
+    noteCheck: async (each) => {
+      noted.push(each);
+    },
   });
-  return { ...ran, asked };
+  return { ...ran, asked, noted };
 }
 
 describe("doorlink sticker check of a photo", () => {
@@ -42,11 +46,22 @@ describe("doorlink sticker check of a photo", () => {
     const seen = await check(photo, "--as", "photo", "--panel", "lobby", "--specification", specification, "--json");
     expect(JSON.parse(seen.out)).toMatchObject({ kind: "photo", verdict: "pass", identity: { verdict: "current" } });
     expect(seen).toMatchObject({ exit: 0, asked: [{ panel: "lobby", action: "seen", epoch: lobby.epoch }] });
+    // [G35] The agent shows the last check; it is told verdict, identity and letter, and neither picture nor payload.
+    expect(seen.noted).toEqual([{ panel: "lobby", verdict: "pass", identity: "current", letter: "A" }]);
   });
 
   it("[Q60] nothing is told when nobody said which panel it hangs at", async () => {
     const seen = await check(photo, "--as", "photo", "--specification", specification, "--json");
-    expect(seen).toMatchObject({ exit: 0, asked: [] });
+    expect(seen).toMatchObject({ exit: 0, asked: [], noted: [] });
+  });
+
+  it("[G35] an agent that cannot be told of a check is a warning, and no failure", async () => {
+    const words = ["check", photo, "--as", "photo", "--panel", "lobby", "--specification", specification];
+    const ran = await runSticker(words, {
+      fetchPanels: async () => [{ ...lobby, seenAtMs: 1 }],
+      noteCheck: () => Promise.reject(new Error("nobody there")),
+    });
+    expect(ran).toMatchObject({ exit: 0, warned: "the agent was not told of this check: nobody there\n" });
   });
 
   it("[Q83] rows 7 and 13: earlier checks say what cleaning changed and how it fades", async () => {

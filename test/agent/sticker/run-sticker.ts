@@ -4,7 +4,7 @@ import type { StickerCommandDeps } from "../../../agent/sticker/command-parts.ts
 import { registerStickerCommands } from "../../../agent/sticker/commands.ts";
 import { panels } from "./sticker-files.ts";
 
-export type AgentAnswers = Partial<Pick<StickerCommandDeps, "fetchPanels" | "changeSticker">>;
+export type AgentAnswers = Partial<Pick<StickerCommandDeps, "fetchPanels" | "changeSticker" | "noteCheck">>;
 
 export const checkedAtMs = 1_790_000_000_000;
 

@@ -1,11 +1,11 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { StoreError } from "../../../agent/ports/store.ts";
+import { openDatabase } from "../../../agent/store/database.ts";
 import { openSqliteStore } from "../../../agent/store/sqlite-store.ts";
-import { openDatabase } from "../../../agent/store/tables.ts";
 import { describeStore } from "../../contract/store.ts";
 import { MemoryStore } from "../../world/memory-store.ts";
 
@@ -45,14 +45,6 @@ describe("SQLite store: what its files can do wrong", () => {
     const thrown = await openSqliteStore("/nowhere/at/all/agent.db", unexpected).catch((error: unknown) => error);
     expect(thrown).toBeInstanceOf(StoreError);
     expect(thrown).toMatchObject({ code: "unavailable" });
-  });
-
-  it("a file that is no database is unavailable, and is left as it was", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "doorlink-store-"));
-    const path = join(folder, "agent.db");
-    await writeFile(path, "this is not a database, and long enough to be looked at as one: ".repeat(40));
-    await expect(openSqliteStore(path, unexpected)).rejects.toMatchObject({ code: "unavailable" });
-    await rm(folder, { recursive: true });
   });
 
   it("a database of a newer doorlink is refused", async () => {

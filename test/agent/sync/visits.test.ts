@@ -453,6 +453,40 @@ describe("a lock that lies", () => {
     expect(await world.store.outbox()).toEqual([]);
   });
 
+  it("[U12] of which upstream lost what is not here any more either is read again from there", async () => {
+    let run: readonly [from: number, count: number] | undefined = [1, 6];
+    const world = await startGateway({
+      automatic: false,
+      runVisit: async ({ storeRun }) => {
+        if (run !== undefined)
+          await storeRun({ boot: 3, from: run[0], count: run[1], batch: new Uint8Array(40).fill(1) });
+        return visitOutcome({ logNext: 9 });
+      },
+    });
+    await tellSite(world);
+    await ask(world);
+    const receipt = async (through: number, missing: readonly object[]): Promise<void> => {
+      world.upstream.say(`dl/1/${site}/${lockId}/receipt`, { v: 1, device: lockId, through, missing });
+      await world.clock.advance(0);
+    };
+    await receipt(6, []);
+    for (const _ of [1, 2]) await world.store.tidy({ nowMs: world.clock.nowMs(), keepMs: 0 });
+    run = [7, 2];
+    await ask(world);
+    expect(world.visits.at(-1)).toMatchObject({ logFrom: 7 });
+    // The authority was restored from a copy that is older than its receipts.
+    await receipt(2, [{ from: 3, to: 6 }]);
+    expect(world.upstream.messages(`${lockId}/event`).at(-1)).toMatchObject({ events: [{ sequence: 8 }] });
+    run = [3, 6];
+    await ask(world);
+    expect(world.visits.at(-1)).toMatchObject({ logFrom: 3, logAgainFrom: 3 });
+    // It is here now: what upstream asks for is sent, and the lock is asked no more for it.
+    run = undefined;
+    await receipt(2, [{ from: 3, to: 6 }]);
+    await ask(world);
+    expect(world.visits.at(-1)).toMatchObject({ logFrom: 9 });
+  });
+
   it("[G17] without end fills no disk: what upstream does not take is not collected for ever, and somebody is told", async () => {
     let from = 1;
     const world = await startGateway({

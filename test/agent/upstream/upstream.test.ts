@@ -66,6 +66,23 @@ describe("link upstream", () => {
     expect(transport.published.filter(({ payload }) => payload === "anybody there?")).toHaveLength(2);
   });
 
+  it("[U1] a link that is only slow is kept: others still get their PUBACK", async () => {
+    const { clock, transport, upstream } = start();
+    await clock.advance(10_000);
+    transport.acknowledges = false;
+    upstream.retain(stateTopic, "waits long");
+    transport.acknowledges = true;
+    for (let second = 0; second < 40; second++) {
+      await clock.advance(1_000);
+      upstream.retain(stateTopic, `and goes on ${second}`);
+    }
+    expect(transport.attempts).toBe(1);
+    transport.acknowledges = false;
+    upstream.retain(stateTopic, "anybody there?");
+    await clock.advance(31_000);
+    expect(transport.attempts).toBeGreaterThan(1);
+  });
+
   it("[U1] gives up a link that acknowledges nothing from the first, though nothing new is to be said", async () => {
     const { clock, transport, upstream } = start();
     upstream.retain(stateTopic, "one");
@@ -92,6 +109,7 @@ describe("link upstream", () => {
       `dl/1/${site}/+/receipt`,
       `dl/1/${site}/${gatewayId}/result/+`,
       `dl/1/${site}/+/command/unlock`,
+      `dl/1/${site}/${gatewayId}/command/gateway`,
     ]);
   });
 

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { desiredOfDevice, desiredOfGateway, desiredOfLock, desiredOfPanel } from "../../../emulator/cloud/desired.ts";
 import { issueDailyCode } from "../../../emulator/cloud/doorcodes.ts";
 import { exposureView } from "../../../emulator/cloud/exposure.ts";
+import { noLockWords } from "../../../emulator/cloud/lock-words.ts";
 import { revocationsToSend } from "../../../emulator/cloud/pending-revocations.ts";
 import { permanentCodesAmong } from "../../../emulator/cloud/permanent-codes.ts";
 import { type LockPolicy, policyRoot } from "../../../protocol/access/policy.ts";
@@ -27,7 +28,7 @@ afterEach(() => {
 });
 
 function lockDesired(cloud: TestCloud, device: string) {
-  const message = desiredOfLock(cloud.authority, deviceId(device), null);
+  const message = desiredOfLock(cloud.authority, deviceId(device), noLockWords);
   const read = parsePayload(lockDesiredSchema, utf8(message?.payload ?? ""));
   if (!read.ok) throw new Error(JSON.stringify(read.fault));
   return read.value;

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { readTimeForGateway } from "../../../agent/enrolment/authority-time.ts";
 import { issueDailyCode } from "../../../emulator/cloud/doorcodes.ts";
 import { base64ToBytes, bytesToBase64, utf8 } from "../../../protocol/base/bytes.ts";
 import { unixSeconds } from "../../../protocol/base/units.ts";
@@ -623,6 +624,22 @@ describe("births, time and exposure", () => {
     expect(messages).toHaveLength(2);
     expect(receive(cloud, "authority/command/unlock", command)).toBe(false);
     expect(lastRefusal(cloud)).toBe("command-unknown");
+  });
+
+  it("[I10] tells a gateway the time for its own nonce, under a pairing id that no lock has", async () => {
+    const { cloud, clock } = await startCloud();
+    const messages = catchMessages(cloud);
+    clock.advance(1_234);
+    const nonce = new Uint8Array(16).fill(9);
+    const asked = { v: 1, id: "time-2", from: gateway, nonce: Buffer.from(nonce).toString("base64") };
+    expect(receive(cloud, "authority/command/time", { ...asked, device: gateway })).toBe(true);
+    const result = parsePayload(timeResultSchema, utf8(messages.at(-1)?.payload ?? ""));
+    if (!result.ok || result.value.answer === undefined) throw new Error("expected an answer");
+    const pairing = { root: cloud.authority.root, keyset: cloud.authority.keyset };
+    expect(readTimeForGateway(pairing, nonce, result.value.answer)).toBe(noon * 1000 + 1_234);
+    // Another gateway's id is no lock's.
+    expect(receive(cloud, "authority/command/time", { ...asked, device: "gateway-other" })).toBe(true);
+    expect(JSON.parse(messages.at(-1)?.payload ?? "")).toMatchObject({ state: "refused" });
   });
 });
 

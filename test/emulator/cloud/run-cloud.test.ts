@@ -113,7 +113,30 @@ describe("the command doorlink-emulator cloud", () => {
       readCloudSettings({ httpPort: "1", mqttPort: "2", publicUrl: "http://192.168.1.5:1/", state: "s", seed: "-4" }),
     ).toEqual({
       ok: true,
-      value: { httpPort: 1, mqttPort: 2, publicUrl: "http://192.168.1.5:1", stateDirectory: "s", seed: -4 },
+      value: {
+        httpPort: 1,
+        mqttPort: 2,
+        publicUrl: "http://192.168.1.5:1",
+        stateDirectory: "s",
+        seed: -4,
+        externalBroker: undefined,
+        visitLeaseSeconds: 120,
+      },
     });
+  });
+
+  it("takes the addresses of an external broker, and shows no password that somebody wrote into one", () => {
+    const shared = { httpPort: "1", mqttPort: "2", state: "s", seed: "1" };
+    const brokerUrl = "mqtts://one:8883,mqtts://two:8883";
+    expect(readCloudSettings({ ...shared, brokerUrl, brokerUser: "maple", visitLease: "30" })).toMatchObject({
+      ok: true,
+      value: { externalBroker: { urls: brokerUrl.split(","), username: "maple" }, visitLeaseSeconds: 30 },
+    });
+    for (const wrong of ["mqtts://maple:secret@one:8883", "http://one", "mqtt://one,", ""]) {
+      const read = readCloudSettings({ ...shared, brokerUrl: wrong, visitLease: "5" });
+      const mistakes = read.ok ? [] : read.fault.mistakes;
+      expect(mistakes.map((mistake) => mistake.split(":")[0])).toEqual(["--broker-url", "--visit-lease"]);
+      expect(mistakes.join()).not.toContain("secret");
+    }
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { desiredOfLock } from "../../../emulator/cloud/desired.ts";
 import { deviceRows } from "../../../emulator/cloud/device-rows.ts";
+import { noLockWords } from "../../../emulator/cloud/lock-words.ts";
 import { scheduleHints, urgencyOf } from "../../../emulator/cloud/urgency.ts";
 import { encodePolicy } from "../../../protocol/access/policy.ts";
 import { utf8 } from "../../../protocol/base/bytes.ts";
@@ -104,7 +105,7 @@ describe("by when a lock is visited again", () => {
 });
 
 function desired(cloud: TestCloud, device = "lobby-lock") {
-  const message = desiredOfLock(cloud.authority, deviceId(device), null);
+  const message = desiredOfLock(cloud.authority, deviceId(device), noLockWords);
   const read = parsePayload(lockDesiredSchema, utf8(message?.payload ?? ""));
   if (!read.ok) throw new Error(JSON.stringify(read.fault));
   return read.value;

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { asyncApiDocument } from "../../../protocol/wire/asyncapi.ts";
+import { parseEnrolmentTopic } from "../../../protocol/wire/enrolment-topic.ts";
 import { commandsByName } from "../../../protocol/wire/messages/command.ts";
 import { desiredSchema } from "../../../protocol/wire/messages/desired.ts";
 import {
@@ -32,8 +33,14 @@ const samplesByName = {
   "result-pair": ["pairResultSchema"],
   "command-sticker": ["stickerCommandSchema"],
   "result-sticker": ["stickerResultSchema"],
+  "command-lease": ["leaseCommandSchema"],
+  "result-lease": ["leaseResultSchema"],
+  "command-gateway": ["gatewayCommandSchema"],
+  "result-gateway": ["gatewayResultSchema"],
   "command-unlock": ["unlockCommandSchema"],
   "result-unlock": ["unlockResultSchema"],
+  "enrol-request": ["claimRequestSchema", "renewRequestSchema", "enrolmentRequestSchema"],
+  "enrol-answer": ["enrolmentAnswerSchema"],
 };
 
 describe("asyncapi.json", () => {
@@ -63,10 +70,13 @@ describe("asyncapi.json", () => {
   );
 
   it("[T1] row 126: its addresses are topics, all channels and all commands among them", () => {
-    const topics = Object.values(document.channels).map(({ address, parameters }) => {
+    const addresses = Object.values(document.channels).map(({ address, parameters }) => {
       expect([...address.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)).toEqual(Object.keys(parameters));
-      return parseTopic(address.replaceAll(/\{(\w+)\}/g, "some-$1"));
+      return address.replaceAll(/\{(\w+)\}/g, "some-$1");
     });
+    // SPEC I3: the two of enrolment are of a grammar of their own.
+    const topics = addresses.filter((address) => parseEnrolmentTopic(address) === undefined).map(parseTopic);
+    expect(addresses.length - topics.length).toBe(2);
     expect(topics).not.toContain(undefined);
     const channels = [...retainedChannels, ...durableChannels, ...namedChannels];
     expect([...new Set(topics.map((topic) => topic?.channel))].toSorted()).toEqual(channels.toSorted());
