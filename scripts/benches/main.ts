@@ -5,6 +5,7 @@ import { type BenchOptions, type BenchResult, benchText } from "./result.ts";
 type Bench = (options: BenchOptions) => Promise<BenchResult>;
 
 const benchByName: ReadonlyMap<string, () => Promise<Bench>> = new Map([
+  ["idle", async () => (await import("./idle.ts")).benchIdle],
   ["decide", async () => (await import("./decide.ts")).benchDecide],
   ["sticker", async () => (await import("./sticker.ts")).benchSticker],
   ...(["read", "print", "grade", "size", "identity"] as const).map(
@@ -17,7 +18,11 @@ const benchByName: ReadonlyMap<string, () => Promise<Bench>> = new Map([
         },
       ] as const,
   ),
+  ["upstream", async () => (await import("./upstream.ts")).benchUpstream],
+  ["store", async () => (await import("./store.ts")).benchStore],
   ["sync", async () => (await import("./sync.ts")).benchSync],
+  ["gateway", async () => (await import("./gateway.ts")).benchGateway],
+  ["intake", async () => (await import("./intake.ts")).benchIntake],
 ]);
 
 async function main(args: readonly string[]): Promise<number> {

@@ -4,6 +4,7 @@ export interface CampaignOptions {
   readonly quick: boolean;
   readonly cuts: number | undefined;
   readonly syncs: number | undefined;
+  readonly kills: number | undefined;
   readonly seed: number | undefined;
   /** Says how far it is; nobody hears it but a terminal. */
   readonly show: (line: string) => void;

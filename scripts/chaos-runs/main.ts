@@ -5,11 +5,15 @@
 import { parseArgs } from "node:util";
 import { runBleChaos } from "./ble.ts";
 import type { Campaign, CampaignOptions } from "./campaign.ts";
+import { runClusterChaos } from "./cluster.ts";
+import { runIntakeChaos } from "./intake.ts";
 import { runSyncChaos } from "./sync.ts";
 
 const usage = `expected one of
   scripts/chaos sync [--cuts N | --seed N] [--json] [--quick]     whole sites in memory, cut anywhere; --seed shows one of them
   scripts/chaos ble [--syncs N] [--json] [--quick]                the agent's real D-Bus path, visit after visit in one process
+  scripts/chaos intake [--kills N] [--cuts N] [--json] [--quick]  the real agent under load, killed and cut from power; nothing acknowledged is lost
+  scripts/chaos cluster [--json] [--quick]                        two agents and a clustered broker, whose nodes die one at a time
 `;
 
 async function main(args: readonly string[]): Promise<number> {
@@ -26,6 +30,8 @@ async function main(args: readonly string[]): Promise<number> {
 
 function campaignNamed(name: string): Campaign | undefined {
   if (name === "sync") return runSyncChaos;
+  if (name === "intake") return runIntakeChaos;
+  if (name === "cluster") return runClusterChaos;
   return name === "ble" ? runBleChaos : undefined;
 }
 
@@ -41,16 +47,17 @@ function readArguments(
         quick: { type: "boolean", default: false },
         cuts: { type: "string" },
         syncs: { type: "string" },
+        kills: { type: "string" },
         seed: { type: "string" },
       },
     });
     const [name, ...rest] = positionals;
-    const [cuts, syncs, seed] = [values.cuts, values.syncs, values.seed].map(wholeNumber);
+    const [cuts, syncs, kills, seed] = [values.cuts, values.syncs, values.kills, values.seed].map(wholeNumber);
     if (name === undefined || rest.length > 0) return undefined;
     const show = (line: string): void => {
       if (process.stderr.isTTY) process.stderr.write(`\r${line.padEnd(78)}`);
     };
-    return { name, isJson: values.json, options: { quick: values.quick, cuts, syncs, seed, show } };
+    return { name, isJson: values.json, options: { quick: values.quick, cuts, syncs, kills, seed, show } };
   } catch {
     return undefined;
   }
