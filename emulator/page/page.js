@@ -54,7 +54,7 @@ async function poll() {
   const [status, link, summary, people] = await Promise.all([
     call("GET", "/agent/api/status"),
     call("GET", "/cloud/world/link"),
-    call("GET", "/cloud/api/record/summary"),
+    call("GET", "/cloud/bench/record/summary"),
     call("GET", "/cloud/api/people"),
   ]);
   state.agent = status.ok ? status.body : null;
