@@ -74,6 +74,20 @@ describe("the demo page in Chromium", () => {
     expect(await card("lobby-lock").textContent()).toMatch(/clock set by -4\d s/);
   });
 
+  it("ticks what happened at a home as well, once the cloud has it: this page is the bench's, not a manager's", async () => {
+    await page.locator("#try-person").selectOption({ label: "Chloe Martin" });
+    await page.locator("#try-device").selectOption("apartment-2a-lock");
+    await page.getByRole("button", { name: "Try the door" }).click();
+    const line = page
+      .locator("#log li", { hasText: /Chloe Martin .* at 2A lock|Chloe Martin .* opened 2A lock/ })
+      .first();
+    await line.waitFor();
+    await until("the cloud's record", async () => {
+      await card("apartment-2a-lock").getByRole("button", { name: "Sync now" }).click();
+      return (await line.textContent())?.includes("✓") === true;
+    });
+  });
+
   it("wakes the keypad and types a wrong code with the mouse: the digits blink and the reason stands there", async () => {
     await keypad("lobby-lock").getByRole("button", { name: "5", exact: true }).click();
     await keypad("lobby-lock").getByText("Awake: type the code").waitFor();
