@@ -94,8 +94,18 @@ class Desk {
         if (isFull) this.#space.diskIsFull();
         if (isFull && attempt < COMMIT_ATTEMPTS) continue;
         if (isDamage(error)) noteDamage(this.#path);
-        return group.map(({ id }) => failure(id, error));
+        return group.map((request) => this.#afterFailure(request, error));
       }
+    }
+  }
+
+  /** Who only asked is answered all the same: a full disk must not take away the screen that says so. */
+  #afterFailure(request: StoreRequest, error: unknown): StoreAnswer {
+    if (!readers.has(request.call.name)) return failure(request.id, error);
+    try {
+      return this.#answer(request);
+    } catch (readError) {
+      return failure(request.id, readError);
     }
   }
 
@@ -169,6 +179,14 @@ function failure(id: number, error: unknown): StoreAnswer {
   return { id, ok: false, code: sqliteCode(error) === SQLITE_FULL ? "full" : "failed", message: messageOf(error) };
 }
 
+const readers: ReadonlySet<StoreCall["name"]> = new Set([
+  "coverage",
+  "outbox",
+  "readEvents",
+  "readLog",
+  "space",
+  "readDocuments",
+]);
 /** After these there may be something to erase, or room to make. */
 const pieceMakers: ReadonlySet<StoreCall["name"]> = new Set(["appendEvents", "recordReceipt", "orderErasure"]);
 const PIECE_PAUSE_MS = 2;
