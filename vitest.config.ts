@@ -1,5 +1,10 @@
 import { defineConfig } from "vitest/config";
 
+/** The packed install, and the longest tests with real programs: CI runs them beside the others, so that both cores have their share. */
+const besideReal = ["packed", "demo", "row-72", "chaos-intake", "bench-store"].map(
+  (name) => `test/real/${name}.test.ts`,
+);
+
 /**
  * Timeouts catch what hangs, they do not judge speed: the longest (whole pictures) takes 8 s on a busy 2-core machine.
  * Three projects. `fast` needs Node only and is what `npm run check` runs; `real` meets programs of the machine
@@ -19,7 +24,7 @@ export default defineConfig({
         test: {
           name: "real",
           include: ["test/real/**/*.test.ts"],
-          exclude: ["test/real/packed.test.ts"],
+          exclude: besideReal,
           testTimeout: 60_000,
           hookTimeout: 60_000,
           // Each of these files starts several processes; side by side on two cores they would miss their deadlines.
@@ -28,7 +33,13 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: "packed", include: ["test/real/packed.test.ts"], testTimeout: 60_000, hookTimeout: 180_000 },
+        test: {
+          name: "packed",
+          include: besideReal,
+          testTimeout: 60_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+        },
       },
     ],
   },
